@@ -1,0 +1,36 @@
+"""What the three engines share: the values behind Keras variables, seen without autocasting."""
+
+import resource
+import sys
+
+from keras.src.backend import compute_output_spec
+from keras.src.backend.common import global_state
+from keras.src.backend.common.stateless_scope import get_stateless_scope
+from keras.src.backend.common.variables import AutocastScope
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
+
+__all__ = ["compute_output_spec", "current_scope", "peak_resident_memory", "seed_keras", "values_of"]
+
+
+def seed_keras(seed):
+    """Seeds the generator that Keras draws unseeded layers' and initialisers' seeds from."""
+    global_state.set_global_attribute(GLOBAL_RANDOM_SEED, seed)
+    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, None)
+
+
+def current_scope():
+    """The `keras.StatelessScope` in force, or `None`."""
+    return get_stateless_scope()
+
+
+def values_of(variables):
+    """The tensors that hold the variables' values here and now, in their own dtypes."""
+    with AutocastScope(None):
+        return [variable.value for variable in variables]
+
+
+def peak_resident_memory():
+    """The most memory this process has held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,90 @@
+"""Go on after a crash where the last finished epoch ended, with the same numbers as if nothing had happened."""
+
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kzoo import backend
+from kzoo.files import check_writable, write_json
+from kzoo.seeding import seed_states
+
+
+class Resume(keras.callbacks.Callback):
+    """Saves a training after every epoch and continues it when `fit` is called again.
+
+    Beyond `keras.callbacks.BackupAndRestore` it keeps the seeds of random layers, PyTorch's own generator, the history
+    and the epoch of the data, so that an interrupted training ends in the same weights. A state is written aside and
+    renamed: a kill at any moment leaves the last whole one. It is removed when `fit` ends.
+
+    Args:
+        folder: where the states go.
+        data: a `kzoo.data.Batches`, or anything with an `epoch`, whose order of batches follows from it.
+        configuration: what the training depends on, as JSON. A state left by another configuration is not used.
+
+    Attributes:
+        history: log name to its values, from the first epoch on, also those of interrupted calls.
+    """
+
+    def __init__(self, folder, data=None, configuration=None):
+        super().__init__()
+        self.folder = Path(folder)
+        self.data = data
+        self.configuration = json.loads(json.dumps(configuration))
+        self.history = {}
+
+    def on_train_begin(self, logs=None):
+        check_writable(self.folder)
+        if not self.model.built:
+            raise ValueError("the model must be built before fit so that its state can be restored: give it an Input")
+        self.history = {}
+        states = sorted(path for path in self.folder.glob("epoch-*") if path.is_dir())
+        if not states:
+            return
+        saved = json.loads((states[-1] / "training.json").read_text())
+        if saved["configuration"] != self.configuration:
+            warnings.warn(f"{states[-1]} is of another configuration and is not used: training starts anew", stacklevel=2)
+            shutil.rmtree(self.folder)
+            self.folder.mkdir(parents=True)
+            return
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        self.model.load_weights(states[-1] / "state.weights.h5")
+        with np.load(states[-1] / "random.npz") as arrays:
+            for i, seed in enumerate(seed_states(self.model)):
+                seed.assign(arrays[f"seed.{i}"])
+            if (key := f"engine.{backend.name}") in arrays:
+                backend.set_random_state(arrays[key])
+        self.history = saved["history"]
+        self.model._initial_epoch = saved["epoch"]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.data is not None:
+            self.data.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(float(value))
+        final, aside = self.folder / f"epoch-{epoch + 1:05}", self.folder / f".epoch-{epoch + 1:05}"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        self.model.save_weights(aside / "state.weights.h5")
+        arrays = {f"seed.{i}": variable.numpy() for i, variable in enumerate(seed_states(self.model))}
+        if (state := backend.get_random_state()) is not None:
+            arrays[f"engine.{backend.name}"] = state
+        np.savez(aside / "random.npz", **arrays)
+        training = {"epoch": epoch + 1, "configuration": self.configuration, "history": self.history}
+        write_json(aside / "training.json", training)
+        os.replace(aside, final)
+        for older in self.folder.glob("epoch-*"):
+            if older != final:
+                shutil.rmtree(older)
+
+    def on_train_end(self, logs=None):
+        self.model._initial_epoch = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+

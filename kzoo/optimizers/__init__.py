@@ -1,0 +1,5 @@
+"""Optimizers beside `keras.optimizers`."""
+
+from kzoo.optimizers.named import NamedOptimizers
+
+__all__ = ["NamedOptimizers"]
