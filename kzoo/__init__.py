@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 _HOMES = {  # public name: the module that defines it; a module's own name stands for itself
     "Learner": "kzoo.learner",
+    "accelerate": "kzoo.accelerate",
     "compare": "kzoo.comparison",
     "create_model": "kzoo.models.catalog",
     "grad": "kzoo.autodiff",
@@ -23,7 +24,7 @@ _HOMES = {  # public name: the module that defines it; a module's own name stand
 }
 _MODULES = ("callbacks", "data", "export", "models", "optimizers", "plots", "predict")
 
-__all__ = [*sorted(_HOMES), *_MODULES]  # noqa: PLE0604 (names are text)
+__all__ = [*sorted(_HOMES), *_MODULES]
 
 
 def __getattr__(name):
@@ -46,7 +47,7 @@ def __dir__():
 
 def _is_command():
     """Whether this process is the `kzoo` command, which chooses the engine before it imports Keras."""
-    return os.path.basename(sys.argv[0]) == "kzoo" or sys.orig_argv[1:3] == ["-m", "kzoo"]
+    return os.path.basename(sys.argv[0]) == "kzoo" or ("-m", "kzoo") in zip(sys.orig_argv, sys.orig_argv[1:])
 
 
 if not _is_command():

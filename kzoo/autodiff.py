@@ -54,7 +54,9 @@ def value_and_grad(fn, variables=None, has_aux=False):
 
     def with_inputs(*args, **kwargs):
         if not args:
-            raise ValueError("without variables, the gradient is with respect to the first positional argument: give one")
+            raise ValueError(
+                "without variables, the gradient is with respect to the first positional argument: give one"
+            )
         inputs = keras.tree.map_structure(_floating, args[0])
 
         def call(tensors):
@@ -135,13 +137,17 @@ def _run(differentiate, call, sources):
 def _split(result, has_aux):
     if has_aux:
         if not isinstance(result, tuple) or len(result) != 2:
-            raise ValueError(f"with has_aux=True the function must return (scalar, aux). Received: {type(result)}")
+            raise ValueError(
+                f"with has_aux=True the function must return (scalar, aux). Received: {type(result)}"
+            )
         value, aux = result
     else:
         value, aux = result, None
     value = ops.convert_to_tensor(value)
     if len(value.shape) != 0:
-        raise ValueError(f"only a scalar can be differentiated: reduce it by ops.mean or ops.sum. Received: {value.shape}")
+        raise ValueError(
+            f"only a scalar can be differentiated: reduce it by ops.mean or ops.sum. Received: {value.shape}"
+        )
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
         value = ops.cast(value, keras.config.floatx())
     return value, aux
@@ -153,7 +159,9 @@ def _check_variables(variables):
         if not isinstance(variable, keras.Variable):
             raise TypeError(f"variables must be Keras variables. Received: {type(variable)} in {variables!r}")
     if not flat and not rehearsing():
-        raise ValueError("there are no variables to differentiate: is everything frozen? Received: an empty structure")
+        raise ValueError(
+            "there are no variables to differentiate: is everything frozen? Received: an empty structure"
+        )
     return flat
 
 

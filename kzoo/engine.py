@@ -19,10 +19,8 @@ def installed():
     return tuple(name for name in ENGINES if importlib.util.find_spec(name) is not None)
 
 
-def configured():
-    """The engine the user asked for by `KERAS_BACKEND` or in `keras.json`, or `None`."""
-    if name := os.environ.get("KERAS_BACKEND"):
-        return name
+def preferred():
+    """The engine in `keras.json`, or `None`. Keras writes that file itself: it is no more than a preference."""
     home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
     try:
         return json.loads(Path(home, "keras.json").read_text()).get("backend")
@@ -33,7 +31,7 @@ def configured():
 def choose(name=None):
     """Sets the engine for this process and returns its name.
 
-    Without a name it is the configured one, else the first that is installed.
+    Without a name it is that of `KERAS_BACKEND`; else the preferred one, if it is installed; else the first that is.
 
     Raises:
         ValueError: if the name is none of the three, or Keras already runs on another engine.
@@ -44,17 +42,21 @@ def choose(name=None):
         if name not in (None, current):
             raise ValueError(f"Keras already runs on {current}. Received: backend={name!r}")
         return current
-    there, name = installed(), name or configured()
-    if name is None:
-        if not there:
-            extras = ", ".join(f"pip install 'kzoo[{engine}]'" for engine in ENGINES)
-            raise ImportError(f"kzoo needs an engine, and none of {', '.join(ENGINES)} is installed. Use one of: {extras}")
-        name = there[0]
+    there = installed()
+    if not there:
+        extras = ", ".join(f"pip install 'kzoo[{engine}]'" for engine in ENGINES)
+        raise ImportError(
+            f"kzoo needs an engine, and none of {', '.join(ENGINES)} is installed. Use one of: {extras}"
+        )
+    name = name or os.environ.get("KERAS_BACKEND")
+    if not name:
+        name = preferred() if preferred() in there else there[0]
     if name not in ENGINES:
         raise ValueError(f"the backend must be one of {', '.join(ENGINES)}. Received: backend={name!r}")
     if name not in there:
-        others = f" Installed: {', '.join(there)}." if there else ""
-        raise ImportError(f"the backend {name} is not installed: pip install 'kzoo[{name}]'.{others}")
+        raise ImportError(
+            f"the backend {name} is not installed: pip install 'kzoo[{name}]'. Installed: {', '.join(there)}"
+        )
     os.environ["KERAS_BACKEND"] = name
     return name
 

@@ -194,7 +194,9 @@ class Learner(keras.Model):
 
     def _rehearse_and_build(self, data_batch, testing):
         specs = keras.tree.map_structure(
-            lambda x: None if x is None else keras.KerasTensor(x.shape, keras.backend.standardize_dtype(x.dtype)),
+            lambda x: (
+                None if x is None else keras.KerasTensor(x.shape, keras.backend.standardize_dtype(x.dtype))
+            ),
             _unpack(data_batch),
         )
         step, name = (self.evaluate_step, "evaluate_step") if testing else (self.update, "update")
@@ -226,7 +228,9 @@ class Learner(keras.Model):
             outputs = compute_output_spec(run, specs)
         for key, output in zip(logs, outputs):
             if len(output.shape) != 0:
-                raise ValueError(f"{name} must return scalars for the logs. Received: {key!r} of shape {output.shape}")
+                raise ValueError(
+                    f"{name} must return scalars for the logs. Received: {key!r} of shape {output.shape}"
+                )
         return logs
 
     def _check_can_evaluate(self):
@@ -287,7 +291,10 @@ def _unpack(batch):
     data = x if y is None and weights is None else (x, y) if weights is None else (x, y, weights)
     # train_on_batch hands NumPy arrays over as they are on PyTorch.
     return keras.tree.map_structure(
-        lambda leaf: leaf if leaf is None or isinstance(leaf, keras.KerasTensor) else ops.convert_to_tensor(leaf), data
+        lambda leaf: (
+            leaf if leaf is None or isinstance(leaf, keras.KerasTensor) else ops.convert_to_tensor(leaf)
+        ),
+        data,
     )
 
 

@@ -12,7 +12,9 @@ import kzoo
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "once: does not depend on the engine of this process; `make test` runs it once")
+    config.addinivalue_line(
+        "markers", "once: does not depend on the engine of this process; `make test` runs it once"
+    )
 
 
 def pytest_report_header(config):

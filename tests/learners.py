@@ -58,8 +58,12 @@ class SharpGAN(kzoo.Learner):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.critic = keras.Sequential([keras.Input((4,)), layers.Dense(16, activation="tanh"), layers.Dense(1)])
-        self.generator = keras.Sequential([keras.Input((4,)), layers.Dense(16, activation="tanh"), layers.Dense(4)])
+        self.critic = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(16, activation="tanh"), layers.Dense(1)]
+        )
+        self.generator = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(16, activation="tanh"), layers.Dense(4)]
+        )
 
     def update(self, data):
         real, noise = data
@@ -84,7 +88,9 @@ class SharpGAN(kzoo.Learner):
             variable.assign(value)
         self.optimizers["critic"].apply(gradients, variables)
         generator_loss = self.minimize(
-            lambda: -ops.mean(self.critic(self.generator(noise))), self.generator.trainable_variables, "generator"
+            lambda: -ops.mean(self.critic(self.generator(noise))),
+            self.generator.trainable_variables,
+            "generator",
         )
         return {"critic_loss": loss, "generator_loss": generator_loss}
 
@@ -96,7 +102,12 @@ class NoisyGAN(kzoo.Learner):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.critic = keras.Sequential(
-            [keras.Input((4,)), layers.Dense(16, activation="leaky_relu"), layers.Dropout(0.3), layers.Dense(1)]
+            [
+                keras.Input((4,)),
+                layers.Dense(16, activation="leaky_relu"),
+                layers.Dropout(0.3),
+                layers.Dense(1),
+            ]
         )
         self.generator = keras.Sequential(
             [keras.Input((2,)), layers.Dense(16), layers.BatchNormalization(), layers.ReLU(), layers.Dense(4)]
@@ -113,7 +124,10 @@ class NoisyGAN(kzoo.Learner):
         n = ops.shape(real)[0]
 
         def critic_loss():
-            real_score, fake_score = self.critic(real, training=True), self.critic(self._draw(n), training=True)
+            real_score, fake_score = (
+                self.critic(real, training=True),
+                self.critic(self._draw(n), training=True),
+            )
             return ops.mean(ops.softplus(-real_score)) + ops.mean(ops.softplus(fake_score))
 
         def generator_loss():
@@ -132,14 +146,20 @@ def compiled_gan(kind=NoisyGAN, **kwargs):
     learner = kind()
     set_weights_by_rule(learner)
     learner.compile(
-        optimizers={"critic": keras.optimizers.Adam(2e-3), "generator": keras.optimizers.Adam(1e-3, beta_1=0.5)}, **kwargs
+        optimizers={
+            "critic": keras.optimizers.Adam(2e-3),
+            "generator": keras.optimizers.Adam(1e-3, beta_1=0.5),
+        },
+        **kwargs,
     )
     return learner
 
 
 def state_of(model):
     """Every number that training changes."""
-    return [np.asarray(variable.numpy(), "float64") for variable in [*model.variables, *model.optimizer.variables]]
+    return [
+        np.asarray(variable.numpy(), "float64") for variable in [*model.variables, *model.optimizer.variables]
+    ]
 
 
 def largest_difference(a, b):

@@ -21,7 +21,9 @@ def test_gradient_of_the_first_argument_equals_the_formula():
 
 
 def test_gradients_nest_to_the_third_order():
-    third = kzoo.grad(lambda x: ops.sum(kzoo.grad(lambda x: ops.sum(kzoo.grad(lambda x: ops.sum(x**4))(x)))(x)))
+    third = kzoo.grad(
+        lambda x: ops.sum(kzoo.grad(lambda x: ops.sum(kzoo.grad(lambda x: ops.sum(x**4))(x)))(x))
+    )
     np.testing.assert_allclose(numpy_of(third(ops.array([2.0, 3.0]))), [48.0, 72.0], rtol=1e-6)
 
 
@@ -33,7 +35,9 @@ def test_nested_structures_of_arguments_give_gradients_of_the_same_structure():
 
 
 def test_numpy_arguments_are_taken_as_tensors():
-    np.testing.assert_allclose(numpy_of(kzoo.grad(lambda x: ops.sum(x**2))(np.ones(3, "float32"))), 2 * np.ones(3))
+    np.testing.assert_allclose(
+        numpy_of(kzoo.grad(lambda x: ops.sum(x**2))(np.ones(3, "float32"))), 2 * np.ones(3)
+    )
 
 
 def test_what_the_function_closes_over_is_constant():
@@ -69,7 +73,9 @@ def test_auxiliary_output_of_any_kind_comes_back():
 
 def test_results_are_cut_from_the_graph_at_the_outermost_level():
     v = keras.Variable([1.0, 2.0])
-    (value, aux), gradients = kzoo.value_and_grad(lambda: (ops.sum(v.value**2), v.value * 3), [v], has_aux=True)()
+    (value, aux), gradients = kzoo.value_and_grad(
+        lambda: (ops.sum(v.value**2), v.value * 3), [v], has_aux=True
+    )()
     for tensor in (value, aux, *gradients):
         np.asarray(tensor)  # PyTorch refuses this for tensors that carry a graph
 
@@ -121,8 +127,12 @@ def test_changes_of_other_state_survive(network):
     before = norm.moving_mean.numpy(), seed.numpy()
     value, _ = kzoo.value_and_grad(loss, network.trainable_variables)(ops.convert_to_tensor(x))
     hidden = np.tanh(x @ network.layers[0].kernel.numpy() + network.layers[0].bias.numpy())
-    np.testing.assert_allclose(norm.moving_mean.numpy(), before[0] * 0.99 + hidden.mean(0) * 0.01, rtol=1e-4, atol=1e-6)
-    if keras.config.backend() != "torch":  # there dropout draws from PyTorch's own generator, not from the layer's seed
+    np.testing.assert_allclose(
+        norm.moving_mean.numpy(), before[0] * 0.99 + hidden.mean(0) * 0.01, rtol=1e-4, atol=1e-6
+    )
+    if (
+        keras.config.backend() != "torch"
+    ):  # there dropout draws from PyTorch's own generator, not from the layer's seed
         assert not np.array_equal(before[1], seed.numpy())
     assert float(metric.result()) == pytest.approx(float(value), rel=1e-6)
 
@@ -219,7 +229,9 @@ def test_a_gradient_in_a_call_works_under_predict():
 
     inputs = keras.Input((2,))
     model = keras.Model(inputs, Slope()(inputs))
-    np.testing.assert_allclose(model.predict(np.ones((3, 2), "float32"), verbose=0), 3 * np.ones((3, 2)), rtol=1e-6)
+    np.testing.assert_allclose(
+        model.predict(np.ones((3, 2), "float32"), verbose=0), 3 * np.ones((3, 2)), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(

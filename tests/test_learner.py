@@ -74,7 +74,9 @@ def test_a_batch_with_infinite_gradients_is_skipped_and_halves_the_scale():
     learner.train_on_batch(x, y + np.inf)
     after = state_of(learner)
     assert float(learner.optimizers.scale()) == scale / 2
-    assert sum(not np.array_equal(a, b) for a, b in zip(before, after)) == 2  # the scale and its count of good steps
+    assert (
+        sum(not np.array_equal(a, b) for a, b in zip(before, after)) == 2
+    )  # the scale and its count of good steps
     learner.train_on_batch(x, y)
     assert int(learner.optimizers.iterations) == 2 and all(np.isfinite(a).all() for a in state_of(learner))
 
@@ -152,10 +154,14 @@ def test_a_gan_with_batch_norm_and_dropout_trains_through_fit():
     learner = compiled_gan()
     before = state_of(learner)
     logs = learner.fit(x, batch_size=32, epochs=3, verbose=0, validation_data=(x,)).history
-    assert set(logs) == {"critic_loss", "generator_loss", "val_score"} and np.isfinite(list(logs.values())).all()
+    assert (
+        set(logs) == {"critic_loss", "generator_loss", "val_score"} and np.isfinite(list(logs.values())).all()
+    )
     changed = [not np.array_equal(a, b) for a, b in zip(before, state_of(learner))]
     assert sum(changed) > 0.9 * len(changed)
-    assert int(learner.optimizers["critic"].iterations) == int(learner.optimizers["generator"].iterations) == 9
+    assert (
+        int(learner.optimizers["critic"].iterations) == int(learner.optimizers["generator"].iterations) == 9
+    )
 
 
 def test_gradient_penalty_and_sharpness_aware_step_train():
@@ -239,7 +245,9 @@ def test_early_stopping_and_checkpoints_watch_a_learner(tmp_path):
     learner = compiled_gan()
     callbacks = [
         keras.callbacks.EarlyStopping("val_score", mode="min", patience=0, restore_best_weights=True),
-        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", "val_score", mode="min", save_best_only=True),
+        keras.callbacks.ModelCheckpoint(
+            tmp_path / "best.keras", "val_score", mode="min", save_best_only=True
+        ),
     ]
     learner.fit(x, batch_size=16, epochs=3, verbose=0, validation_data=(x,), callbacks=callbacks)
     assert (tmp_path / "best.keras").exists()
@@ -260,7 +268,9 @@ def test_evaluate_on_batch_runs_evaluate_step():
     learner = compiled_gan()
     expected = float(np.mean(ops.convert_to_numpy(learner.critic(x))))
     assert learner.test_on_batch(x, return_dict=True)["score"] == pytest.approx(expected, rel=1e-5)
-    assert learner.evaluate(x, batch_size=5, verbose=0, return_dict=True)["score"] == pytest.approx(expected, rel=1e-4)
+    assert learner.evaluate(x, batch_size=5, verbose=0, return_dict=True)["score"] == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 def test_run_eagerly_and_compiled_agree():
@@ -282,7 +292,9 @@ def test_torch_compile_trains_first_order_and_refuses_second_order_clearly():
     twin = keras_twin(learner, keras.optimizers.SGD(0.05))
     learner.compile(optimizer=keras.optimizers.SGD(0.05), jit_compile=True)
     ours = learner.fit(x, y, epochs=1, shuffle=False, verbose=0).history["loss"]
-    np.testing.assert_allclose(ours, twin.fit(x, y, epochs=1, shuffle=False, verbose=0).history["loss"], rtol=1e-4)
+    np.testing.assert_allclose(
+        ours, twin.fit(x, y, epochs=1, shuffle=False, verbose=0).history["loss"], rtol=1e-4
+    )
     gan = compiled_gan(SharpGAN, jit_compile=True)
     with pytest.raises(RuntimeError, match="jit_compile=False"):
         gan.fit(x, x, verbose=0)
@@ -312,7 +324,9 @@ def test_two_variables_that_share_a_buffer_can_be_trained():
 def test_embedding_gradients_are_dense_everywhere():
     embedding = layers.Embedding(5, 3)
     embedding.build()
-    (gradient,) = kzoo.grad(lambda i: ops.sum(embedding(i)), embedding.trainable_variables)(ops.array([1, 1, 4]))
+    (gradient,) = kzoo.grad(lambda i: ops.sum(embedding(i)), embedding.trainable_variables)(
+        ops.array([1, 1, 4])
+    )
     np.testing.assert_array_equal(ops.convert_to_numpy(gradient)[:, 0], [0, 2, 0, 0, 1])
 
 
@@ -359,10 +373,16 @@ def log_an_image():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: compiled_gan().optimizers["critics"], "there is no optimizer of this name.*critic, generator"),
+        (
+            lambda: compiled_gan().optimizers["critics"],
+            "there is no optimizer of this name.*critic, generator",
+        ),
         (lambda: compiled_gan().optimizer.apply([], []), "say which optimizer"),
         (lambda: Regression().optimizers, "not compiled"),
-        (lambda: Regression().compile(optimizer="sgd", optimizers={"a": "sgd"}), "either optimizer or optimizers"),
+        (
+            lambda: Regression().compile(optimizer="sgd", optimizers={"a": "sgd"}),
+            "either optimizer or optimizers",
+        ),
         (lambda: NamedOptimizers({"a.b": "sgd"}), "without dots"),
         (no_trainable_variables, "no trainable variables|no variables to"),
         (apply_inside, "apply the gradients outside"),

@@ -107,7 +107,9 @@ def train_step(learner, state, data):
 def test_step(learner, state, data):
     if not learner.has_evaluate_step:
         return keras.Model.test_step(learner, state, data)
-    return _step(learner, learner.run_evaluate_step, _learner_variables(learner, optimizer=False), state, data)
+    return _step(
+        learner, learner.run_evaluate_step, _learner_variables(learner, optimizer=False), state, data
+    )
 
 
 def _learner_variables(learner, optimizer):

@@ -1,16 +1,26 @@
 """What the three engines share: the values behind Keras variables, seen without autocasting."""
 
+import contextlib
 import resource
 import sys
 
+import keras
 from keras.src.backend import compute_output_spec
 from keras.src.backend.common import global_state
 from keras.src.backend.common.stateless_scope import get_stateless_scope
 from keras.src.backend.common.variables import AutocastScope
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.utils import module_utils
 from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
 
-__all__ = ["compute_output_spec", "current_scope", "peak_resident_memory", "seed_keras", "values_of"]
+__all__ = [
+    "compute_output_spec",
+    "current_scope",
+    "peak_resident_memory",
+    "seed_keras",
+    "tensorflow_left_out",
+    "values_of",
+]
 
 
 def seed_keras(seed):
@@ -34,3 +44,20 @@ def peak_resident_memory():
     """The most memory this process has held, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextlib.contextmanager
+def tensorflow_left_out():
+    """While it is open, Keras on another engine does not look for TensorFlow.
+
+    Serialising a model asks of every value whether it is one of TensorFlow's, and imports it in order to ask:
+    seconds and half a gigabyte in a process that runs on another engine.
+    """
+    library = module_utils.tensorflow
+    before = library._available
+    if keras.config.backend() != "tensorflow" and library.module is None:
+        library._available = False
+    try:
+        yield
+    finally:
+        library._available = before

@@ -92,7 +92,9 @@ def train_step(learner, data):
 
 
 def test_step(learner, data):
-    return learner.run_evaluate_step(data) if learner.has_evaluate_step else keras.Model.test_step(learner, data)
+    return (
+        learner.run_evaluate_step(data) if learner.has_evaluate_step else keras.Model.test_step(learner, data)
+    )
 
 
 overrides = {}

@@ -40,14 +40,19 @@ class Resume(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         check_writable(self.folder)
         if not self.model.built:
-            raise ValueError("the model must be built before fit so that its state can be restored: give it an Input")
+            raise ValueError(
+                "the model must be built before fit so that its state can be restored: give it an Input"
+            )
         self.history = {}
         states = sorted(path for path in self.folder.glob("epoch-*") if path.is_dir())
         if not states:
             return
         saved = json.loads((states[-1] / "training.json").read_text())
         if saved["configuration"] != self.configuration:
-            warnings.warn(f"{states[-1]} is of another configuration and is not used: training starts anew", stacklevel=2)
+            warnings.warn(
+                f"{states[-1]} is of another configuration and is not used: training starts anew",
+                stacklevel=2,
+            )
             shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True)
             return
@@ -87,4 +92,3 @@ class Resume(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self.model._initial_epoch = None
         shutil.rmtree(self.folder, ignore_errors=True)
-

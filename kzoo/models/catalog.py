@@ -54,7 +54,9 @@ def describe(name):
     """A model's one-line description: the first line of its family's module and what sets this size apart."""
     module = next(_module(family) for family in FAMILIES if name in _module(family).SIZES)
     size = ", ".join(f"{key}={value}" for key, value in module.SIZES[name].items())
-    return f"{module.__doc__.splitlines()[0].rstrip('.')} ({size})" if size else module.__doc__.splitlines()[0]
+    return (
+        f"{module.__doc__.splitlines()[0].rstrip('.')} ({size})" if size else module.__doc__.splitlines()[0]
+    )
 
 
 def _module(family):

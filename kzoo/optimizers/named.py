@@ -43,7 +43,9 @@ class NamedOptimizers(keras.optimizers.Optimizer):
         self._handles = _Handles({key: Handle(self, key, part) for key, part in parts.items()})
         self.loss_scale = loss_scale
         if loss_scale:
-            self._scale = self.add_variable((), initializer=keras.initializers.Constant(INITIAL_SCALE), name="scale")
+            self._scale = self.add_variable(
+                (), initializer=keras.initializers.Constant(INITIAL_SCALE), name="scale"
+            )
             self._good_steps = self.add_variable((), dtype="int32", name="good_steps")
         self._rehearsed = {}
         self.built = False
@@ -147,7 +149,8 @@ class NamedOptimizers(keras.optimizers.Optimizer):
 
     def get_config(self):
         parts = {
-            name: keras.saving.serialize_keras_object(handle.optimizer) for name, handle in self._handles.items()
+            name: keras.saving.serialize_keras_object(handle.optimizer)
+            for name, handle in self._handles.items()
         }
         return {"optimizers": parts, "loss_scale": self.loss_scale, "name": self.name}
 

@@ -1,0 +1,53 @@
+# Each target makes the environment it needs in .venv, with the versions of constraints.txt.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+ENGINES := tensorflow torch jax
+DEMO := runs/image_classification/digits-cnn-jax
+
+# Two test processes on two cores: one thread each.
+ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+	XLA_FLAGS=--xla_cpu_multi_thread_eigen=false TF_CPP_MIN_LOG_LEVEL=2
+
+.PHONY: demo env test lint bench results clean
+
+demo: .venv/.demo  ## train a CNN on real digits, export it to three formats, prove them, draw what it did
+	$(BIN)/kzoo run image_classification --backend jax --data digits
+	$(BIN)/kzoo export $(DEMO) $(DEMO)/exported --backend jax
+	@echo "Pictures: $(DEMO)/curves.png, confusion.png, predictions.png; artefacts: $(DEMO)/exported"
+
+env: .venv/.all  ## everything: three engines, exporters, recipes, tests
+
+test: .venv/.all  ## the whole suite: each engine in processes of its own, then what depends on no engine
+	@for engine in $(ENGINES); do \
+		echo "== $$engine"; \
+		KERAS_BACKEND=$$engine $(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 -m "not once" || exit 1; \
+	done
+	@echo "== once"
+	@KERAS_BACKEND=jax $(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 -m once
+
+lint: .venv/.all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/.all  ## training steps beside hand-written PyTorch and JAX, in turn in one run
+	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/results.py --table
+
+results: .venv/.all  ## the recipes in full, one after another; goes on where it was stopped; rewrites RESULTS.md
+	$(BIN)/python benchmarks/results.py
+
+clean:
+	rm -rf .venv runs dist .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[jax,export,recipes]'
+	@touch $@
+
+.venv/.all: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[dev]'
+	@touch $@ .venv/.demo

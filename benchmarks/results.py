@@ -1,0 +1,151 @@
+"""Runs the recipes in full and writes the table of figures: `make results`.
+
+One entry after another; an entry whose run of the same configuration lies in `runs/` is not run again, so that the
+command goes on where it was stopped. The figures of every entry are kept in `figures.json`, from which `RESULTS.md`
+and the tables of the README are written. Nobody types a figure.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FIGURES = ROOT / "benchmarks" / "figures.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One run of a recipe and the figure it is measured against."""
+
+    row: str
+    task: str
+    recipe: str
+    engine: str
+    arguments: str
+    figure: str
+    reference: str
+
+    @property
+    def key(self):
+        return f"{self.recipe} {self.engine} {self.arguments}".strip()
+
+    @property
+    def command(self):
+        return f"kzoo run {self.recipe} --backend {self.engine} {self.arguments}".strip()
+
+    @property
+    def folder(self):
+        """Where the recipe leaves its run."""
+        words = shlex.split(self.arguments)
+        given = dict(zip(words, words[1:]))
+        name = f"{given.get('--data', 'digits')}-{given.get('--model', 'cnn')}-{self.engine}"
+        return ROOT / "runs" / self.recipe / name
+
+
+FASHION = "--data fashion_mnist --epochs 12 --batch-size 64 --learning-rate 0.002 --dropout 0.25 --flip"
+TWO_CONVOLUTIONS = "92.2 to 93.2 % (zalandoresearch/fashion-mnist, two convolutions)"
+ENTRIES = [
+    Entry("V1", "digits", "image_classification", "jax", "", "test_accuracy", "98 % (`make demo`)"),
+    *[
+        Entry("V1", "Fashion-MNIST", "image_classification", name, FASHION, "test_accuracy", TWO_CONVOLUTIONS)
+        for name in ("tensorflow", "torch", "jax")
+    ],
+]
+
+
+def card_of(entry):
+    """The card of the entry's run, if one of the same configuration is there."""
+    path = entry.folder / "card.json"
+    if not path.exists():
+        return None
+    card = json.loads(path.read_text())
+    return card if card["configuration"] == _configuration(entry) else None
+
+
+def _configuration(entry):
+    """The recipe's arguments, defaults included."""
+    sys.path.insert(0, str(ROOT))
+    from kzoo import recipes
+
+    return vars(recipes.parser_of(recipes.load(entry.recipe)).parse_args(shlex.split(entry.arguments)))
+
+
+def run(entries):
+    """Runs what has not been run, and writes the tables after each entry."""
+    for entry in entries:
+        card = card_of(entry)
+        if card is None:
+            sys.stdout.write(f"== {entry.command}\n")
+            sys.stdout.flush()
+            command = [sys.executable, "-m", *shlex.split(entry.command)]
+            subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"KZOO_RUNS": str(ROOT / "runs")})
+            card = card_of(entry)
+        figures = _read()
+        kept = {
+            name: card[name]
+            for name in ("figures", "seconds", "parameters", "engine", "machine", "versions", "date")
+        }
+        figures[entry.key] = {
+            **dataclasses.asdict(entry),
+            "command": entry.command,
+            "model": card["model"],
+            **kept,
+        }
+        FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
+        write_tables()
+
+
+def table():
+    """The figures as a Markdown table."""
+    rows = [
+        "| row | task | model (parameters) | engine | figure | reference | time | machine, date |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for f in _read().values():
+        value = f["figures"][f["figure"]]
+        shown = f"{value:.2%}" if f["figure"].endswith("accuracy") else f"{value:.4f}"
+        rows.append(
+            f"| {f['row']} | {f['task']} | {f['model']} ({f['parameters']:,}) | {f['engine']} | "
+            f"{f['figure'].replace('_', ' ')} **{shown}** | {f['reference']} | {f['seconds'] / 60:.1f} min | "
+            f"{f['machine']}, {f['date']} |"
+        )
+    return "\n".join(rows)
+
+
+def commands():
+    """The commands behind the figures."""
+    return "\n".join(f["command"] for f in _read().values())
+
+
+def write_tables():
+    """Writes `RESULTS.md` and the tables of the README from the measured files."""
+    text = f"# Results\n\nWritten by `make results`.\n\n{table()}\n\nCommands:\n\n```\n{commands()}\n```\n"
+    (ROOT / "RESULTS.md").write_text(text)
+    readme = ROOT / "README.md"
+    content = _between(readme.read_text(), "results", table())
+    speed = ROOT / "benchmarks" / "RESULTS.md"
+    if speed.exists():
+        content = _between(content, "speed", re.sub(r"^# .*\n+", "", speed.read_text()).strip())
+    readme.write_text(content)
+
+
+def _between(text, name, new):
+    return re.sub(
+        f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m: f"{m[1]}\n{new}\n\n{m[2]}", text, flags=re.S
+    )
+
+
+def _read():
+    return json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--table", action="store_true", help="only rewrite the tables")
+    write_tables() if parser.parse_args().table else run(ENTRIES)

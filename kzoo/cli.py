@@ -1,0 +1,225 @@
+"""The `kzoo` command: list, run, compare, export, predict."""
+
+import argparse
+import os
+import sys
+import traceback
+
+from kzoo import __version__, engine
+
+
+def main(arguments=None):
+    """Runs the command and returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="kzoo", description="A model zoo for Keras 3 on TensorFlow, PyTorch and JAX."
+    )
+    parser.add_argument("--version", action="version", version=f"kzoo {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, add in _COMMANDS.items():
+        # `kzoo run RECIPE --help` shows the recipe's options, so these two answer --help themselves.
+        own_help = name in ("run", "compare")
+        command = commands.add_parser(name, help=add.__doc__, description=add.__doc__, add_help=not own_help)
+        command.set_defaults(run=add(command))
+    options, rest = parser.parse_known_args(arguments)
+    if rest and not getattr(options, "takes_rest", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notes hide the answer
+    return guarded(lambda: options.run(options))
+
+
+def guarded(command):
+    """Runs a function; what a user can put right is told in a line on stderr, with exit code 1 and no traceback.
+
+    `KZOO_TRACEBACK=1` shows where it came from.
+    """
+    from rich.console import Console
+
+    try:
+        return command() or 0
+    except KeyboardInterrupt:
+        Console(stderr=True).print("kzoo: stopped. The same command goes on after the last finished epoch.")
+        return 130
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        if os.environ.get("KZOO_TRACEBACK"):
+            traceback.print_exc()
+        Console(stderr=True, soft_wrap=True).print(f"kzoo: {error}", markup=False, highlight=False)
+        return 1
+
+
+def _start(backend):
+    """Chooses the engine, imports Keras and the classes that saved files may name."""
+    engine.choose(backend)
+    import kzoo
+
+    for name in kzoo._HOMES:
+        getattr(kzoo, name)
+
+
+def _lightest():
+    """The engine that starts soonest, for what needs Keras but no engine in particular."""
+    return next((name for name in ("jax", "torch", "tensorflow") if name in engine.installed()), None)
+
+
+def _backend_option(command):
+    command.add_argument(
+        "--backend", metavar="ENGINE", help="tensorflow, torch or jax; default: KERAS_BACKEND"
+    )
+
+
+def _recipe_argument(command):
+    command.add_argument("recipe", nargs="?", help="a name from `kzoo list`, or a file")
+    command.add_argument(
+        "-h", "--help", action="store_true", dest="wants_help", help="also of a recipe's options"
+    )
+    command.set_defaults(takes_rest=True)
+
+
+def _need_recipe(options, command):
+    if options.recipe is None:
+        command.print_help()
+        raise SystemExit(0 if options.wants_help else 2)
+
+
+def _recipe(options, command):
+    """The recipe's `main` and its arguments, from what follows its name."""
+    from kzoo import recipes
+
+    main = recipes.load(options.recipe)
+    parser = recipes.parser_of(main, f"kzoo {options.command} {options.recipe}")
+    return main, vars(parser.parse_args(["--help"] if options.wants_help else options.rest))
+
+
+def _list(command):
+    """models, recipes and data sets, with one line each"""
+
+    def run(options):
+        from rich.console import Console
+        from rich.table import Table
+
+        engine.choose(_lightest())
+        from kzoo import data, recipes
+        from kzoo.models import catalog
+
+        sections = {
+            "Models": {name: catalog.describe(name) for name in catalog.list_models()},
+            "Recipes": {name: recipes.describe(path) for name, path in recipes.find().items()},
+            "Data": data.list_data(),
+        }
+        console = Console()
+        for title, rows in sections.items():
+            table = Table("name", "", title=title, title_justify="left", show_header=False, box=None)
+            for name, line in rows.items():
+                table.add_row(f"[bold]{name}[/]", line)
+            console.print(table, "")
+        console.print(f"Engines installed: {', '.join(engine.installed())}")
+
+    return run
+
+
+def _run(command):
+    """run a recipe; its options follow its name (kzoo run RECIPE --help)"""
+    _backend_option(command)
+    _recipe_argument(command)
+
+    def run(options):
+        _need_recipe(options, command)
+        _start(options.backend)
+        from kzoo import recipes
+
+        main, values = _recipe(options, command)
+        recipes.show(main(**values))
+
+    return run
+
+
+def _compare(command):
+    """run a recipe on every engine from the same weights and batches; draw and tabulate the differences"""
+    _recipe_argument(command)
+    command.add_argument("--engines", default=",".join(engine.ENGINES), help="default: %(default)s")
+    command.add_argument(
+        "--random", action="store_true", help="leave dropout on: the engines draw differently"
+    )
+
+    def run(options):
+        from rich.console import Console
+
+        _need_recipe(options, command)
+        _start(_lightest())
+        from kzoo import comparison
+
+        _, values = _recipe(options, command)
+        console = Console()
+        result = comparison.compare(
+            options.recipe,
+            engines=[name.strip() for name in options.engines.split(",")],
+            arguments=values,
+            deterministic=not options.random,
+            progress=console.print,
+        )
+        console.print(result)
+        return int(bool(result.failed))
+
+    return run
+
+
+def _export(command):
+    """export a model, run every artefact and compare it with the model"""
+    command.add_argument("model", help="a .keras file or a run folder")
+    command.add_argument("directory", help="where the artefacts go")
+    command.add_argument("--formats", default="savedmodel,onnx,tflite", help="default: %(default)s")
+    command.add_argument(
+        "--tolerance", type=float, help="largest difference over largest output; default: per format"
+    )
+    _backend_option(command)
+
+    def run(options):
+        from rich.console import Console
+
+        _start(options.backend)
+        from kzoo import export
+
+        console = Console()
+        formats = [name.strip() for name in options.formats.split(",") if name.strip()]
+        try:
+            report = export.export(
+                options.model,
+                options.directory,
+                formats=formats,
+                tolerance=options.tolerance,
+                progress=console.print,
+            )
+        except export.ExportError as error:
+            console.print(error.report)
+            raise
+        console.print(report)
+
+    return run
+
+
+def _predict(command):
+    """labels and scores of images, from a run folder or an exported artefact"""
+    command.add_argument("model", help="a run folder, a .keras file or an exported artefact")
+    command.add_argument("files", nargs="+", help="images or folders of images")
+    command.add_argument("--top", type=int, default=3, help="labels per image; default: %(default)s")
+    command.add_argument("--csv", action="store_true", help="CSV instead of a table")
+    command.add_argument("--skip-corrupt", action="store_true", help="name unreadable images and go on")
+    _backend_option(command)
+
+    def run(options):
+        from rich.console import Console
+
+        _start(options.backend)
+        from kzoo import predict
+
+        corrupt = "skip" if options.skip_corrupt else "error"
+        predictions = predict.predict(options.model, options.files, top=options.top, on_corrupt=corrupt)
+        if options.csv:
+            predict.write_csv(predictions, sys.stdout)
+        else:
+            Console().print(predict.table(predictions))
+
+    return run
+
+
+_COMMANDS = {"list": _list, "run": _run, "compare": _compare, "export": _export, "predict": _predict}

@@ -1,0 +1,81 @@
+"""Labelled images in three parts, and how examples are held out for one."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set of labelled images in up to three parts.
+
+    Attributes:
+        name: the data set's name, or the folder's.
+        labels: the names of the classes.
+        train, validation, test: pairs of images, uint8 `(n, h, w, c)`, and class indices, int64 `(n,)`.
+            `validation` is `None` where none was asked for.
+        source: where it comes from.
+        licence: its terms, in a few words.
+    """
+
+    name: str
+    labels: tuple
+    train: tuple
+    validation: tuple | None
+    test: tuple
+    source: str
+    licence: str
+
+    @property
+    def image_shape(self):
+        """`(h, w, c)` of every image."""
+        return tuple(self.train[0].shape[1:])
+
+    @property
+    def num_classes(self):
+        """How many classes there are."""
+        return len(self.labels)
+
+    def take(self, samples, seed=0):
+        """The same data with at most `samples` images in each part, each class kept in proportion."""
+        if samples is None:
+            return self
+
+        def cut(part):
+            if part is None or len(part[1]) <= samples:
+                return part
+            chosen = split(part[1], int(samples), seed)[1]
+            return part[0][chosen], part[1][chosen]
+
+        return replace(self, train=cut(self.train), validation=cut(self.validation), test=cut(self.test))
+
+
+def split(y, held_out, seed):
+    """Indices to keep and to hold out, both ascending, so that each class is held out in proportion.
+
+    Args:
+        y: class indices, `(n,)`.
+        held_out: a share below 1, of which at least one example comes, or a number of examples.
+        seed: decides which, with NumPy's generator.
+
+    Raises:
+        ValueError: if nothing, or everything, would be held out.
+    """
+    y, n = np.asarray(y), len(y)
+    count = max(1, round(held_out * n)) if 0 < held_out < 1 else held_out
+    if count != int(count) or not 0 < count < n:
+        raise ValueError(
+            f"the part to hold out must leave some of {n} examples on both sides. Received: {held_out!r}"
+        )
+    generator = np.random.default_rng(seed)
+    members = [generator.permutation(np.flatnonzero(y == label)) for label in np.unique(y)]
+    exact = [len(group) * int(count) / n for group in members]
+    shares = [math.floor(share) for share in exact]
+    emptied = [share + 1 == len(group) for share, group in zip(shares, members)]
+    # Those furthest below their exact share give one more, a class's last example only in need.
+    behind = sorted(range(len(exact)), key=lambda i: (emptied[i], shares[i] - exact[i]))
+    for i in behind[: int(count) - sum(shares)]:
+        shares[i] += 1
+    held = np.sort(np.concatenate([group[:share] for group, share in zip(members, shares)]))
+    return np.setdiff1d(np.arange(n), held), held

@@ -1,0 +1,87 @@
+"""A run's folder: the model, its card, its curves and pictures."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import keras
+
+import kzoo
+from kzoo.backend.state import tensorflow_left_out
+from kzoo.files import check_writable, replacing, write_json
+from kzoo.recipes import runs_folder
+
+CARD = "card.json"
+
+
+class Run:
+    """What one run of a recipe leaves behind, for people and for `export`, `predict` and serving.
+
+    Args:
+        recipe: its name: the folder is `runs/<recipe>/<name>`.
+        name: what tells this run from others of the recipe, e.g. data, model and engine.
+        configuration: the arguments of the recipe.
+    """
+
+    def __init__(self, recipe, name, configuration):
+        self.recipe = recipe
+        self.configuration = dict(configuration)
+        self.folder = check_writable(runs_folder() / recipe / name)
+        self._start = time.perf_counter()
+
+    def path(self, name):
+        return self.folder / name
+
+    @property
+    def seconds(self):
+        """Time since the run began."""
+        return time.perf_counter() - self._start
+
+    def save(self, trained, *, figures, history, **card):
+        """Writes `model.keras`, `history.json` and last of all `card.json`.
+
+        Args:
+            trained: the trained model.
+            figures: name to number: what the recipe returns.
+            history: log name to its values by epoch.
+            **card: what users of the model need: `model`, `data`, `labels`, `preprocessing`, `outputs` …
+        """
+        with replacing(self.path("model.keras")) as aside, tensorflow_left_out():
+            trained.save(aside)
+        write_json(
+            self.path("history.json"), {name: [float(v) for v in values] for name, values in history.items()}
+        )
+        write_json(
+            self.path(CARD),
+            {
+                "recipe": self.recipe,
+                **card,
+                "configuration": self.configuration,
+                "figures": figures,
+                "seconds": round(self.seconds, 1),
+                "engine": keras.config.backend(),
+                "parameters": trained.count_params(),
+                "machine": machine(),
+                "versions": versions(),
+                "date": time.strftime("%Y-%m-%d"),
+            },
+        )
+
+
+def versions():
+    """The versions of what the figures depend on."""
+    engine = keras.config.backend()
+    found = {"python": platform.python_version(), "kzoo": kzoo.__version__, "keras": keras.__version__}
+    return found | {name: importlib.metadata.version(name) for name in (engine, "numpy")}
+
+
+def machine():
+    """The processor and its cores, as people write them beside a figure."""
+    name = platform.processor() or platform.machine()
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {os.cpu_count()} cores"

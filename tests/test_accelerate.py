@@ -1,0 +1,474 @@
+"""`kzoo.accelerate`: an accelerated model is told from its plain twin by its speed only."""
+
+import copy
+import os
+import re
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from kzoo.accelerate import accelerate
+from kzoo.autodiff import value_and_grad
+
+ENGINE = keras.config.backend()
+
+
+def normal(*shape):
+    return np.random.default_rng(len(shape) + shape[-1]).normal(size=shape).astype("float32")
+
+
+def padded(*lengths, steps=6):
+    return np.arange(steps)[None] < np.array(lengths)[:, None]
+
+
+MASKS = {
+    "right-padded": padded(6, 3, 1),
+    "right-padded with an empty row": padded(4, 0, 6),
+    "with holes": np.array([[1, 0, 1, 1, 0, 1], [0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]], bool),
+}
+RNN_OPTIONS = {
+    "plain": {},
+    "sequences": {"return_sequences": True},
+    "states": {"return_state": True},
+    "sequences and states": {"return_sequences": True, "return_state": True},
+    "backwards": {"go_backwards": True, "return_sequences": True},
+    "backwards last": {"go_backwards": True, "return_state": True},
+    "zero output": {"return_sequences": True, "zero_output_for_mask": True},
+    "no bias": {"use_bias": False},
+    "frozen": {"trainable": False},
+    "bfloat16": {"dtype": "mixed_bfloat16"},
+}
+CONVOLUTIONS = {
+    "same": {"padding": "same"},
+    "valid": {"padding": "valid"},
+    "strided": {"padding": "same", "strides": 2},
+    "even kernel": {"padding": "same", "kernel_size": 2},
+    "dilated": {"padding": "same", "dilation_rate": 2},
+    "groups": {"groups": 2, "activation": "relu"},
+    "no bias": {"use_bias": False},
+    "bfloat16": {"dtype": "mixed_bfloat16"},
+}
+
+
+def cases():
+    """Name, function that makes the layer, arguments of the call, and keyword arguments of the call."""
+    sequence = normal(3, 6, 4)
+    for name in ("LSTM", "GRU", "SimpleRNN"):
+        make = getattr(layers, name)
+        for option, settings in RNN_OPTIONS.items():
+            yield f"{name} {option}", lambda make=make, s=settings: make(5, **s), sequence, {}
+            if option in ("plain", "sequences and states", "no bias", "frozen", "bfloat16"):
+                continue
+            for which, mask in MASKS.items():
+                yield (
+                    f"{name} {option}, mask {which}",
+                    lambda make=make, s=settings: make(5, **s),
+                    sequence,
+                    {"mask": mask},
+                )
+        states = [normal(3, 5)] * (2 if name == "LSTM" else 1)
+        for which, mask in {"none": None, **MASKS}.items():
+            keywords = {"initial_state": states, "mask": mask}
+            both = {"return_state": True, "return_sequences": True}
+            yield (
+                f"{name} initial state, mask {which}",
+                lambda make=make, b=both: make(5, **b),
+                sequence,
+                keywords,
+            )
+        for merge in ("concat", "sum", None):
+            for which, mask in {"none": None, **MASKS}.items():
+                yield (
+                    f"Bidirectional {name} {merge}, mask {which}",
+                    lambda make=make, m=merge: layers.Bidirectional(
+                        make(5, return_sequences=True), merge_mode=m
+                    ),
+                    sequence,
+                    {"mask": mask},
+                )
+        yield (
+            f"{name} stateful",
+            lambda make=make: make(5, stateful=True, return_sequences=True),
+            sequence,
+            {},
+        )
+        yield f"{name} dropout", lambda make=make: make(5, dropout=0.5, seed=3), sequence, {}
+        yield f"{name} hard activation", lambda make=make: make(5, activation="hard_tanh"), sequence, {}
+    yield "SimpleRNN relu", lambda: layers.SimpleRNN(5, activation="relu"), sequence, {}
+    yield "GRU reset before", lambda: layers.GRU(5, reset_after=False), sequence, {}
+    yield "LSTM unrolled", lambda: layers.LSTM(5, unroll=True), sequence, {}
+    yield (
+        "LSTM regularized",
+        lambda: layers.LSTM(5, kernel_regularizer="l2", activity_regularizer="l2"),
+        sequence,
+        {},
+    )
+    images = {1: normal(2, 9, 4), 2: normal(2, 7, 8, 4), 3: normal(2, 5, 4, 6, 4)}
+    for rank, image in images.items():
+        make = getattr(layers, f"Conv{rank}D")
+        for option, settings in CONVOLUTIONS.items():
+            settings = {"filters": 6, "kernel_size": 3, **settings}
+            if rank == 1 or option != "groups" or ENGINE != "jax":
+                yield f"Conv{rank}D {option}", lambda make=make, s=settings: make(**s), image, {}
+    yield "Conv1D causal", lambda: layers.Conv1D(6, 3, padding="causal", dilation_rate=2), images[1], {}
+    if ENGINE != "tensorflow":
+        yield (
+            "Conv2D channels first",
+            lambda: layers.Conv2D(6, 3, data_format="channels_first"),
+            images[2],
+            {},
+        )
+    yield "Conv2D regularized", lambda: layers.Conv2D(6, 3, kernel_regularizer="l2"), images[2], {}
+    yield "Conv2D constrained", lambda: layers.Conv2D(6, 3, kernel_constraint="unit_norm"), images[2], {}
+    for x in (normal(8, 4), *images.values()):
+        yield f"BatchNormalization rank {x.ndim}", layers.BatchNormalization, x, {"training": True}
+        yield (
+            f"BatchNormalization rank {x.ndim}, inference",
+            layers.BatchNormalization,
+            x,
+            {"training": False},
+        )
+        yield f"LayerNormalization rank {x.ndim}", layers.LayerNormalization, x, {}
+        yield f"Dense rank {x.ndim}", lambda: layers.Dense(6, activation="tanh"), x, {}
+    bare = {"scale": False, "center": False}
+    yield "BatchNormalization bare", lambda: layers.BatchNormalization(**bare), images[2], {"training": True}
+    yield (
+        "BatchNormalization axis 1",
+        lambda: layers.BatchNormalization(axis=1),
+        images[2],
+        {"training": True},
+    )
+    yield (
+        "BatchNormalization axis 2",
+        lambda: layers.BatchNormalization(axis=2),
+        images[2],
+        {"training": True},
+    )
+    frozen = {"trainable": False}
+    yield (
+        "BatchNormalization frozen",
+        lambda: layers.BatchNormalization(**frozen),
+        images[2],
+        {"training": True},
+    )
+    mixed = {"dtype": "mixed_bfloat16"}
+    yield (
+        "BatchNormalization bfloat16",
+        lambda: layers.BatchNormalization(**mixed),
+        images[2],
+        {"training": True},
+    )
+    yield (
+        "BatchNormalization mask",
+        layers.BatchNormalization,
+        sequence,
+        {"training": True, "mask": MASKS["with holes"]},
+    )
+    yield "LayerNormalization bare", lambda: layers.LayerNormalization(**bare), images[2], {}
+    yield "LayerNormalization axes", lambda: layers.LayerNormalization(axis=(-2, -1)), images[2], {}
+    yield "LayerNormalization bfloat16", lambda: layers.LayerNormalization(**mixed), images[2], {}
+    yield "Dense no bias", lambda: layers.Dense(6, use_bias=False), images[1], {}
+    yield "Dense bfloat16", lambda: layers.Dense(6, dtype="mixed_bfloat16"), images[1], {}
+    yield "Dense lora", lambda: layers.Dense(6, lora_rank=2), images[1], {}
+    for equation, shape, bias in (
+        ("abc,cde->abde", (None, 3, 5), "de"),
+        ("abc,cde->abde", (None, 3, 5), "e"),
+        ("abc,cde->abed", (None, 5, 3), None),
+        ("abc,bcd->ad", (6,), "d"),
+        ("...c,cd->...d", (6, 6), None),
+    ):
+        settings = {"output_shape": shape, "bias_axes": bias}
+        name = f"EinsumDense {equation} {bias}"
+        yield name, lambda e=equation, s=settings: layers.EinsumDense(e, **s), sequence, {}
+    attention = layers.MultiHeadAttention
+    yield "MultiHeadAttention", lambda: Self(attention(2, 3)), sequence, {}
+    yield "MultiHeadAttention grouped", lambda: Self(layers.GroupQueryAttention(3, 4, 2)), sequence, {}
+
+
+class Self(layers.Layer):
+    """Attention of a sequence to itself."""
+
+    def __init__(self, attention):
+        super().__init__()
+        self.attention = attention
+
+    def build(self, shape):
+        self.attention.build(shape, shape)
+
+    def call(self, x):
+        return self.attention(x, x, use_causal_mask=True)
+
+
+CASES = {name: case for name, *case in cases()}
+SERVED = {"torch": "", "tensorflow": "LSTM|GRU|SimpleRNN", "jax": "LSTM sequences"}[ENGINE]
+CASES = {name: case for name, case in CASES.items() if re.search(SERVED, name)}
+SERVES = ENGINE != "jax"  # on JAX there is nothing to gain, so accelerated models stay plain
+
+
+def flat(outputs):
+    return [np.asarray(keras.ops.convert_to_numpy(y), "float32") for y in keras.tree.flatten(outputs)]
+
+
+def twins(make, x):
+    """Two layers with equal weights, of which the second is accelerated."""
+    plain, fast = make(), make()
+    for layer in (plain, fast):
+        layer.build(x.shape)
+    fast.set_weights(
+        [normal(7, *w.shape)[0] * 0.3 if w.ndim > 1 else np.abs(w) + 0.1 for w in fast.get_weights()]
+    )
+    report = accelerate(fast)
+    plain.set_weights(fast.get_weights())
+    return plain, fast, report
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_gradients_and_state_are_the_plain_layers(name):
+    make, x, keywords = CASES[name]
+    given = {key: value for key, value in keywords.items() if value is not None}
+    keywords = {key: keras.tree.map_structure(keras.ops.convert_to_tensor, v) for key, v in given.items()}
+    results = []
+    for layer in twins(make, x)[:2]:
+        if "dropout" in name:
+            keywords["training"] = True
+
+        def loss(x, layer=layer):
+            values = [keras.ops.cast(y, "float32") for y in keras.tree.flatten(layer(x, **keywords))]
+            return sum(keras.ops.sum(keras.ops.sin(y)) for y in values)
+
+        outputs = []
+        for _ in range(2 if "stateful" in name else 1):  # the second call sees the state that the first left
+            outputs += flat(layer(keras.ops.convert_to_tensor(x), **keywords))
+        results.append(outputs + flat(layer.non_trainable_weights))
+        if "stateful" in name:  # plain Keras cannot differentiate these outside `fit` on every engine
+            continue
+        results[-1] += flat(value_and_grad(loss)(keras.ops.convert_to_tensor(x))[1])
+        if variables := layer.trainable_variables:
+            results[-1] += flat(value_and_grad(loss, variables)(keras.ops.convert_to_tensor(x))[1])
+    tolerance = 3e-2 if "bfloat16" in name else 1e-5
+    for ours, theirs in zip(*results, strict=True):
+        scale = max(1.0, np.abs(theirs).max())
+        np.testing.assert_allclose(ours / scale, theirs / scale, atol=tolerance, rtol=0)
+
+
+def network():
+    """Every kind of layer that some engine serves, in one small model with images, sequences and masks."""
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False)(image)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.Reshape((16, 8))(x)
+    x = x + layers.MultiHeadAttention(2, 4)(x, x)
+    x = layers.LayerNormalization()(x)
+    x = layers.Bidirectional(layers.LSTM(6, return_sequences=True))(layers.Masking()(x))
+    x = layers.SimpleRNN(6)(layers.GRU(6, return_sequences=True)(x))
+    inner = keras.Sequential([keras.Input((6,)), layers.Dense(5, activation="relu"), layers.Dense(3)])
+    return keras.Model(image, inner(x))
+
+
+def compiled(optimizer, **settings):
+    model = network()
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), **settings)
+    return model
+
+
+WAYS = [
+    (optimizer, when)
+    for optimizer in ("sgd", "adam")
+    for when in ("before compile", "after compile", "trained")
+]
+WAYS = (
+    WAYS if ENGINE == "torch" else WAYS[:1]
+)  # elsewhere nothing but the loops differs, and tracing takes long
+
+
+@pytest.mark.parametrize(("name", "when"), WAYS)
+def test_training_is_the_plain_models(name, when):
+    def optimizer():
+        return {"sgd": keras.optimizers.SGD(0.1, momentum=0.9), "adam": keras.optimizers.Adam(1e-3)}[name]
+
+    x, y = normal(24, 8, 8, 3), np.arange(24) % 3
+    plain, fast = compiled(optimizer()), network() if when == "before compile" else compiled(optimizer())
+    fast.set_weights(plain.get_weights())
+    if when == "trained":
+        for model in (plain, fast):
+            model.fit(x, y, batch_size=8, shuffle=False, verbose=0)
+    assert bool(accelerate(fast).changed) == SERVES
+    if when == "before compile":
+        fast.compile(optimizer(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    histories = [m.fit(x, y, batch_size=8, shuffle=False, verbose=0).history["loss"] for m in (plain, fast)]
+    np.testing.assert_allclose(*histories, atol=1e-5)
+    tolerance = 1e-4 if name == "adam" else 1e-5  # Adam's first steps turn rounding into steps of its rate
+    for ours, theirs in zip(fast.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=tolerance)
+    if ENGINE == "torch":
+        np.testing.assert_allclose(fast.train_on_batch(x, y), plain.train_on_batch(x, y), atol=1e-4)
+        np.testing.assert_allclose(fast.evaluate(x, y, verbose=0), plain.evaluate(x, y, verbose=0), atol=1e-4)
+    np.testing.assert_allclose(fast.predict(x, verbose=0), plain.predict(x, verbose=0), atol=1e-4)
+
+
+@pytest.mark.skipif(ENGINE != "torch", reason="memory order is PyTorch's affair")
+def test_weights_and_optimizer_slots_lie_in_one_order():
+    model = compiled(keras.optimizers.Adam())
+    accelerate(model)
+    model.fit(normal(8, 8, 8, 3), np.arange(8) % 3, verbose=0)
+    kernel = model.layers[1].kernel
+    slots = [slot for slot in model.optimizer.variables if tuple(slot.shape) == tuple(kernel.shape)]
+    assert len(slots) == 2
+    assert {slot.value.stride() for slot in slots} == {kernel.value.stride()} == {(9, 3, 1, 27)}
+
+
+def test_file_is_the_plain_models(tmp_path):
+    x, y = normal(8, 8, 8, 3), np.arange(8) % 3
+    model = compiled(keras.optimizers.Adam())
+    accelerate(model)
+    model.fit(x, y, verbose=0)
+    expected = model.predict(x, verbose=0)
+    for step in ("once", "twice"):
+        path = os.fspath(tmp_path / f"{step}.keras")
+        model.save(path)
+        model = keras.models.load_model(path)
+        np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-5)
+        assert bool(accelerate(model).changed) == SERVES
+        np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-5)
+    model.fit(x, y, verbose=0)
+
+
+def test_copies_clones_and_functional_reuse_work():
+    x = normal(4, 8, 8, 3)
+    model = network()
+    accelerate(model)
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(copy.deepcopy(model).predict(x, verbose=0), expected, atol=1e-5)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_allclose(clone.predict(x, verbose=0), expected, atol=1e-5)
+    inputs = keras.Input((8, 8, 3))
+    outer = keras.Model(inputs, layers.Softmax()(model(inputs)))
+    assert outer.predict(x, verbose=0).shape == (4, 3)
+    sub = keras.Model(model.input, model.layers[-2].output)
+    assert sub.predict(x, verbose=0).shape == (4, 6)
+
+
+def test_weights_given_later_are_used():
+    model, other, x = network(), network(), normal(4, 8, 8, 3)
+    accelerate(model)
+    model.set_weights(other.get_weights())
+    np.testing.assert_allclose(model.predict(x, verbose=0), other.predict(x, verbose=0), atol=1e-5)
+
+
+def test_accelerating_twice_changes_nothing_more():
+    model, x = network(), normal(4, 8, 8, 3)
+    first = accelerate(model)
+    expected = model.predict(x, verbose=0)
+    methods = [vars(layer).get("inner_loop", vars(layer).get("call")) for layer in model._flatten_layers()]
+    assert accelerate(model) == first
+    assert methods == [
+        vars(layer).get("inner_loop", vars(layer).get("call")) for layer in model._flatten_layers()
+    ]
+    np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
+
+
+def test_second_derivatives_are_the_plain_layers():
+    x = normal(3, 6, 4)
+    results = []
+    for layer in twins(lambda: layers.LSTM(5), x)[:2]:
+
+        def penalty(x, layer=layer):
+            _, slope = value_and_grad(lambda x: keras.ops.sum(layer(x)))(x)
+            return keras.ops.sum(slope**2)
+
+        _, gradients = value_and_grad(penalty, layer.trainable_variables)(keras.ops.convert_to_tensor(x))
+        results.append(flat(gradients))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_lora_after_acceleration_is_used():
+    x, results = normal(3, 4), []
+    for layer in twins(lambda: layers.Dense(6), x)[:2]:
+        layer.enable_lora(2)
+        layer.lora_kernel_a.assign(normal(4, 2))
+        layer.lora_kernel_b.assign(normal(2, 6))
+        results.append(flat(layer(x))[0])
+    np.testing.assert_allclose(*results, atol=1e-5)
+
+
+LEFT_ALONE = {
+    "recurrent dropout": lambda: layers.LSTM(3, recurrent_dropout=0.2),
+    "unrolled": lambda: layers.LSTM(3, unroll=True),
+    "use_cudnn=False": lambda: layers.GRU(3, use_cudnn=False),
+    "implementation=1": lambda: layers.LSTM(3, implementation=1),
+}
+if ENGINE == "torch":
+    LEFT_ALONE |= {
+        "activation is relu": lambda: layers.LSTM(3, activation="relu"),
+        "activation is hard_sigmoid": lambda: layers.LSTM(3, recurrent_activation="hard_sigmoid"),
+        "reset_after=False": lambda: layers.GRU(3, reset_after=False),
+        "LoRA": lambda: layers.Dense(3, lora_rank=2),
+        "renormalizes": lambda: layers.BatchNormalization(renorm=True),
+    }
+
+
+@pytest.mark.skipif(not SERVES, reason="nothing is changed on this engine")
+@pytest.mark.parametrize("reason", LEFT_ALONE)
+def test_what_cannot_be_served_is_left_alone_and_said(reason):
+    model = keras.Sequential([keras.Input((6, 4)), LEFT_ALONE[reason]()])
+    report = accelerate(model)
+    assert not report.changed
+    assert reason in str(report) and reason in report.left_alone[0].text
+    assert not {"call", "inner_loop"} & set(vars(model.layers[0]))
+
+
+def test_subclasses_are_left_as_they_are():
+    class Mine(layers.LSTM):
+        pass
+
+    report = accelerate(keras.Sequential([keras.Input((6, 4)), Mine(3)]))
+    assert not report.changed and not report.left_alone
+
+
+@pytest.mark.skipif(not SERVES, reason="nothing is changed on this engine")
+def test_report_names_what_changed():
+    report = accelerate(network())
+    assert {"LSTM", "GRU", "SimpleRNN"} <= {entry.layer for entry in report.changed}
+    assert "2 LSTM" in report.summary and report.summary in str(report)
+
+
+@pytest.mark.parametrize("wrong", [None, keras.Sequential([layers.Dense(3)])])
+def test_what_is_no_built_model_is_refused(wrong):
+    with pytest.raises(ValueError, match="Received: model="):
+        accelerate(wrong)
+
+
+def test_a_keras_hub_model_gives_the_same_numbers():
+    keras_hub = pytest.importorskip("keras_hub")
+    settings = dict(
+        vocabulary_size=20, num_layers=2, num_heads=2, hidden_dim=8, intermediate_dim=16, dropout=0.0
+    )
+    plain, fast = (keras_hub.models.GPT2Backbone(max_sequence_length=6, **settings) for _ in range(2))
+    fast.set_weights(plain.get_weights())
+    report = accelerate(fast)
+    inputs = {"token_ids": np.arange(12).reshape(2, 6), "padding_mask": padded(6, 4)}
+    targets, results = normal(2, 6, 8), []
+    for model in (plain, fast):
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        losses = [model.train_on_batch(inputs, targets) for _ in range(3)]
+        results.append([np.array(losses), model.predict(inputs, verbose=0), *model.get_weights()])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert bool(report.changed) == (ENGINE == "torch")
+
+
+def test_a_compiled_step_gives_the_same_numbers():
+    x, y = normal(8, 6, 4), np.zeros((8, 3), "float32")
+    models = [keras.Sequential([keras.Input((6, 4)), layers.LSTM(5), layers.Dense(3)]) for _ in range(2)]
+    models[1].set_weights(models[0].get_weights())
+    accelerate(models[1])
+    losses = []
+    for model in models:
+        model.compile("sgd", "mse", jit_compile=ENGINE != "torch")
+        losses.append(model.fit(x, y, batch_size=4, shuffle=False, epochs=2, verbose=0).history["loss"])
+    np.testing.assert_allclose(*losses, atol=1e-5)

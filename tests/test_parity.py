@@ -1,0 +1,76 @@
+"""The same forward, gradient and steps on every engine: the cases of `checks.py`, one process per engine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import checks
+import numpy as np
+import pytest
+
+from kzoo import engine
+
+pytestmark = pytest.mark.once
+HERE = Path(__file__).parent
+# Largest ||a - b|| over ||b||, by what an array's name starts with.
+TOLERANCES = {
+    "float64": {"forward": 1e-9, "gradient": 1e-9, "loss": 1e-9, "step": 1e-9},
+    "float32": {"forward": 1e-5, "gradient": 1e-3, "loss": 1e-5, "step": 1e-3},
+}
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory):
+    """Engine and precision to the arrays of all cases."""
+    folder, found = tmp_path_factory.mktemp("parity"), {}
+    for name in engine.installed():
+        for precision in TOLERANCES:
+            path = folder / f"{name}-{precision}.npz"
+            environment = os.environ | {
+                "KERAS_BACKEND": name,
+                "JAX_ENABLE_X64": str(int(precision == "float64")),
+            }
+            subprocess.run(
+                [sys.executable, "-W", "ignore", HERE / "checks.py", path, precision],
+                check=True,
+                env=environment,
+            )
+            with np.load(path) as loaded:
+                found[name, precision] = dict(loaded)
+    return found
+
+
+def test_the_three_engines_are_here():
+    assert engine.installed() == engine.ENGINES
+
+
+@pytest.mark.parametrize("precision", TOLERANCES)
+@pytest.mark.parametrize("other", engine.ENGINES[1:])
+def test_engines_agree(arrays, other, precision):
+    ours, theirs = arrays[other, precision], arrays[engine.ENGINES[0], precision]
+    assert set(ours) == set(theirs) and len(ours) > 100
+    worst = {}
+    for name, b in theirs.items():
+        a, kind = ours[name], name.partition("/")[2].partition(".")[0]
+        assert a.dtype == b.dtype and a.shape == b.shape, name
+        worst[name] = float(np.linalg.norm(a - b) / (np.linalg.norm(b) + 1e-12)) / TOLERANCES[precision][kind]
+        assert np.isfinite(a).all(), name
+    failed = {name: f"{value:.1f} times the tolerance" for name, value in worst.items() if value > 1}
+    assert not failed
+
+
+def test_loss_curves_of_penalty_and_sharpness_agree_to_1e_5(arrays):
+    for name in ("learner/loss.critic_loss", "learner/loss.generator_loss"):
+        curves = [arrays[engine_name, "float32"][name] for engine_name in engine.ENGINES]
+        assert curves[0].shape == (5,) and curves[0][-1] != curves[0][0]
+        for curve in curves[1:]:
+            np.testing.assert_allclose(curve, curves[0], atol=1e-5, rtol=1e-5)
+
+
+def test_every_public_name_has_a_case():
+    assert checks.uncovered() == []
+
+
+def test_a_public_name_without_a_case_is_found():
+    assert checks.uncovered({"optimizers": {}}) == ["optimizers.NamedOptimizers"]

@@ -1,0 +1,55 @@
+"""Every recipe, cut short, in this process on this engine."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from kzoo import recipes
+
+# What makes each recipe quick; a recipe without an entry fails below.
+SHORT = {
+    "image_classification": [
+        dict(samples=40, epochs=2, batch_size=16, model="mlp_small"),
+        dict(samples=40, epochs=1, batch_size=16, model="cnn_small", shift=1, flip=True),
+    ],
+}
+CASES = [(name, arguments) for name, several in SHORT.items() for arguments in several]
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES)
+def test_recipe_runs_and_returns_figures(name, arguments, tmp_path):
+    figures = recipes.load(name)(**arguments)
+    assert figures and all(isinstance(value, float | int) and np.isfinite(value) for value in figures.values())
+    (folder,) = (tmp_path / "runs" / name).iterdir()
+    assert folder.name.endswith(keras.config.backend())
+    if (folder / "model.keras").exists():
+        assert keras.models.load_model(folder / "model.keras").count_params() > 0
+
+
+@pytest.mark.once
+def test_every_recipe_is_here_is_short_and_documents_itself():
+    found = recipes.find()
+    assert set(found) == set(SHORT)
+    for path in found.values():
+        text = path.read_text()
+        assert len(text.splitlines()) <= 150, path
+        for word in ("Task", "Data", "Paper", "Command", "Score"):
+            assert f"\n{word} " in text, f"{path.name}: its docstring lacks a line {word}"
+
+
+@pytest.mark.once
+def test_the_command_line_follows_from_the_signature():
+    def main(a: int = 1, b: float = 0.5, c: str = "x", d: bool = True, e: int | None = None):
+        """Does something."""
+
+    parsed = vars(recipes.parser_of(main).parse_args(["--b", "2", "--no-d", "--e", "3"]))
+    assert parsed == {"a": 1, "b": 2.0, "c": "x", "d": False, "e": 3}
+    assert list(inspect.signature(main).parameters) == list(parsed)
+
+
+@pytest.mark.once
+def test_a_recipe_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match="did you mean image_classification"):
+        recipes.load("image_clasification")
