@@ -7,6 +7,7 @@ and the tables of the README are written. Nobody types a figure.
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -43,7 +44,7 @@ class Entry:
     def folder(self):
         """Where the recipe leaves its run."""
         words = shlex.split(self.arguments)
-        given = dict(zip(words, words[1:]))
+        given = dict(itertools.pairwise(words))
         name = f"{given.get('--data', 'digits')}-{given.get('--model', 'cnn')}-{self.engine}"
         return ROOT / "runs" / self.recipe / name
 

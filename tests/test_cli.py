@@ -17,7 +17,9 @@ SHORT = ["--epochs", "1", "--samples", "40", "--batch-size", "16", "--model", "m
 def command(*arguments, cwd, backend="jax", **environment):
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "kzoo", *map(str, arguments)],
-        env=os.environ | {"KERAS_BACKEND": backend, "KZOO_RUNS": str(cwd / "runs"), "COLUMNS": "200"} | environment,
+        env=os.environ
+        | {"KERAS_BACKEND": backend, "KZOO_RUNS": str(cwd / "runs"), "COLUMNS": "200"}
+        | environment,
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -43,13 +45,17 @@ def refused(done, *words):
 
 def test_help_and_version_need_no_engine(tmp_path):
     done = command("--help", cwd=tmp_path, backend="nonsense")
-    assert done.returncode == 0 and all(word in done.stdout for word in ("list", "run", "compare", "export", "predict"))
+    assert done.returncode == 0 and all(
+        word in done.stdout for word in ("list", "run", "compare", "export", "predict")
+    )
     assert command("--version", cwd=tmp_path, backend="nonsense").stdout.startswith("kzoo ")
 
 
 def test_list_shows_models_recipes_and_data(tmp_path):
     out = command("list", cwd=tmp_path).stdout
-    assert all(word in out for word in ("cnn_5x5", "image_classification", "fashion_mnist", "tensorflow, torch, jax"))
+    assert all(
+        word in out for word in ("cnn_5x5", "image_classification", "fashion_mnist", "tensorflow, torch, jax")
+    )
 
 
 def test_a_recipe_shows_its_options(tmp_path):
@@ -91,14 +97,19 @@ def test_export_then_predict_from_every_artefact(trained, tmp_path):
     images = tmp_path / "images"
     images.mkdir()
     for i in range(3):
-        Image.fromarray((load_digits().images[i] * 255 / 16).round().astype("uint8")).save(images / f"{i}.png")
+        Image.fromarray((load_digits().images[i] * 255 / 16).round().astype("uint8")).save(
+            images / f"{i}.png"
+        )
     done = command("export", trained / "model.keras", tmp_path / "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     report = json.loads((tmp_path / "out" / "export.json").read_text())
     assert [a["status"] for a in report["artefacts"]] == ["passed"] * 3
     outputs = [
         command("predict", path, images, "--csv", cwd=tmp_path).stdout
-        for path in (trained, *[tmp_path / "out" / name for name in ("savedmodel", "model.onnx", "model.tflite")])
+        for path in (
+            trained,
+            *[tmp_path / "out" / name for name in ("savedmodel", "model.onnx", "model.tflite")],
+        )
     ]
     rows = [np.array([line.split(",")[1:] for line in out.strip().splitlines()[1:]]) for out in outputs]
     for other in rows[1:]:
@@ -137,7 +148,9 @@ def test_bad_input_is_told_in_a_line(arguments, words, tmp_path):
 
 def test_an_unwritable_folder_is_refused(trained, tmp_path):
     (tmp_path / "file").write_text("")
-    refused(command("run", "image_classification", cwd=tmp_path, KZOO_RUNS=str(tmp_path / "file")), "cannot write")
+    refused(
+        command("run", "image_classification", cwd=tmp_path, KZOO_RUNS=str(tmp_path / "file")), "cannot write"
+    )
     refused(command("export", trained, tmp_path / "file" / "out", cwd=tmp_path), "file")
 
 
@@ -145,7 +158,9 @@ def test_a_truncated_data_file_is_refused(tmp_path):
     (tmp_path / "mnist").mkdir()
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (tmp_path / "mnist" / f"{name}-ubyte.gz").write_bytes(b"\x1f\x8b\x08\x00 cut short")
-    done = command("run", "image_classification", "--data", "mnist", cwd=tmp_path, KZOO_DATA_DIR=str(tmp_path))
+    done = command(
+        "run", "image_classification", "--data", "mnist", cwd=tmp_path, KZOO_DATA_DIR=str(tmp_path)
+    )
     refused(done, "ubyte.gz")
 
 

@@ -21,7 +21,9 @@ CASES = [(name, arguments) for name, several in SHORT.items() for arguments in s
 @pytest.mark.parametrize(("name", "arguments"), CASES)
 def test_recipe_runs_and_returns_figures(name, arguments, tmp_path):
     figures = recipes.load(name)(**arguments)
-    assert figures and all(isinstance(value, float | int) and np.isfinite(value) for value in figures.values())
+    assert figures and all(
+        isinstance(value, float | int) and np.isfinite(value) for value in figures.values()
+    )
     (folder,) = (tmp_path / "runs" / name).iterdir()
     assert folder.name.endswith(keras.config.backend())
     if (folder / "model.keras").exists():
