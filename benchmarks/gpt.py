@@ -4,7 +4,7 @@ import numpy as np
 
 NAME = "GPT, 4 layers, 128 wide, length 64, batch 12"
 BATCH, LENGTH, DIM, HEADS, DEPTH, VOCABULARY = 12, 64, 128, 4, 4, 65
-STEPS, ROUNDS = 20, 14
+STEPS, ROUNDS = 12, 10
 
 
 def data(batches, seed=0):

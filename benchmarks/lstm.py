@@ -4,7 +4,7 @@ import numpy as np
 
 NAME = "LSTM, 128 units, length 64, batch 32"
 BATCH, LENGTH, DIM, UNITS, CLASSES = 32, 64, 128, 128, 10
-STEPS, ROUNDS = 40, 14
+STEPS, ROUNDS = 30, 10
 
 
 def data(batches, seed=0):

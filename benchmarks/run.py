@@ -168,7 +168,7 @@ def main():
     for given, known in ((workloads, WORKLOADS), (engines, ("tensorflow", "torch", "jax"))):
         if unknown := set(given) - set(known):
             parser.error(f"choose from {', '.join(known)}. Received: {', '.join(sorted(unknown))}")
-    console, began = Console(), time.time()
+    console, began, page = Console(), time.time(), arguments.out.with_name("RESULTS.md")
     report = {"machine": machine(), "quick": arguments.quick, "workloads": {}}
     for name in workloads:
         result = report["workloads"][name] = measure(name, engines, arguments.quick, console)
@@ -178,9 +178,8 @@ def main():
         for cells in rows(result):
             table.add_row(*cells)
         console.print(table)
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n")
-    page = arguments.out.with_name("RESULTS.md")
-    page.write_text(markdown(report))
+        arguments.out.write_text(json.dumps(report, indent=1) + "\n")  # now: a later workload may be stopped
+        page.write_text(markdown(report))
     console.print(f"{time.time() - began:.0f} s; wrote {arguments.out} and {page}")
 
 

@@ -182,6 +182,12 @@ def cases():
         settings = {"output_shape": shape, "bias_axes": bias}
         name = f"EinsumDense {equation} {bias}"
         yield name, lambda e=equation, s=settings: layers.EinsumDense(e, **s), sequence, {}
+    for rank, shape in {1: (2, 8, 4), 2: (2, 8, 6, 4), 3: (2, 4, 6, 2, 4)}.items():
+        make = getattr(layers, f"MaxPooling{rank}D")
+        ties = np.round(normal(*shape))  # equal largest values: which of them takes the gradient?
+        yield f"MaxPooling{rank}D", lambda make=make: make(2), ties, {}
+        yield f"MaxPooling{rank}D overlapping", lambda make=make: make(2, strides=1), ties, {}
+    yield "MaxPooling2D with a rest", lambda: layers.MaxPooling2D(2, padding="same"), normal(2, 7, 8, 4), {}
     attention = layers.MultiHeadAttention
     yield "MultiHeadAttention", lambda: Self(attention(2, 3)), sequence, {}
     yield "MultiHeadAttention grouped", lambda: Self(layers.GroupQueryAttention(3, 4, 2)), sequence, {}
@@ -202,9 +208,9 @@ class Self(layers.Layer):
 
 
 CASES = {name: case for name, *case in cases()}
-SERVED = {"torch": "", "tensorflow": "LSTM|GRU|SimpleRNN", "jax": "LSTM sequences"}[ENGINE]
+SERVED = {"torch": "", "tensorflow": "LSTM|GRU|SimpleRNN", "jax": "LSTM sequences|MaxPooling"}[ENGINE]
 CASES = {name: case for name, case in CASES.items() if re.search(SERVED, name)}
-SERVES = ENGINE != "jax"  # on JAX there is nothing to gain, so accelerated models stay plain
+SERVES = ENGINE != "jax"  # of the layers in `network` below: on JAX they stay plain
 
 
 def flat(outputs):

@@ -1,6 +1,7 @@
 """What the three engines share: the values behind Keras variables, seen without autocasting."""
 
 import contextlib
+import functools
 import resource
 import sys
 
@@ -17,6 +18,7 @@ __all__ = [
     "compute_output_spec",
     "current_scope",
     "peak_resident_memory",
+    "replace",
     "seed_keras",
     "tensorflow_left_out",
     "values_of",
@@ -61,3 +63,17 @@ def tensorflow_left_out():
         yield
     finally:
         library._available = before
+
+
+def replace(layer, name, fast):
+    """Puts `fast(original, *args, **kwargs)` in the place of a method, on this one layer only."""
+    if name in vars(layer):
+        return
+
+    original = getattr(layer, name)
+
+    @functools.wraps(original)
+    def method(*args, **kwargs):
+        return fast(original, *args, **kwargs)
+
+    object.__setattr__(layer, name, method)

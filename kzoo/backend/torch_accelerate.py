@@ -8,13 +8,14 @@ Replaced methods hand over to Keras's own whenever they are traced (`torch.compi
 alone (the `meta` device), or get a dtype or mask that the fused kernel does not compute alike.
 """
 
-import functools
 import math
 
 import keras
 import torch
 from keras import layers, ops
 from torch.nn import functional as F
+
+from kzoo.backend.state import replace
 
 PLAIN_DTYPES = (torch.float32, torch.float64)
 
@@ -34,20 +35,6 @@ def kernels_serve(x):
     ):
         return False
     return x.dtype in PLAIN_DTYPES or (x.is_cuda and x.is_floating_point())
-
-
-def replace(layer, name, fast):
-    """Puts `fast(original, *args, **kwargs)` in the place of a method, on this one layer only."""
-    if name in vars(layer):
-        return
-
-    original = getattr(layer, name)
-
-    @functools.wraps(original)
-    def method(*args, **kwargs):
-        return fast(original, *args, **kwargs)
-
-    object.__setattr__(layer, name, method)
 
 
 def lay_out(variable, order):
