@@ -134,6 +134,21 @@ def write_tables():
     if speed.exists():
         content = _between(content, "speed", re.sub(r"^# .*\n+", "", speed.read_text()).strip())
     readme.write_text(content)
+    for name in {f["recipe"] for f in _read().values()}:
+        _write_score(name)
+
+
+def _write_score(recipe):
+    """Puts the figures into the `Score` lines that end the recipe's docstring."""
+    (path,) = ROOT.glob(f"recipes/*/{recipe}.py")
+    lines = [
+        f"{f['task']}, {f['engine']}: {f['figures'][f['figure']]:.2%} in {f['seconds'] / 60:.1f} min on {f['machine']}"
+        for f in _read().values()
+        if f["recipe"] == recipe
+    ]
+    score = "Score      " + ("\n" + " " * 11).join(lines)
+    text = re.sub(r'^Score .*?(?=\n""")', lambda _: score, path.read_text(), count=1, flags=re.S | re.M)
+    path.write_text(text)
 
 
 def _between(text, name, new):

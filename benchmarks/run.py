@@ -138,7 +138,7 @@ def markdown(report):
         "Times are medians; ratios are medians of the ratios within a round, with quartiles. "
         "Lower is faster. Written by `python benchmarks/run.py`.",
     ]
-    for result in report["workloads"].values():
+    for result in (report["workloads"][name] for name in WORKLOADS if name in report["workloads"]):
         lines += [
             "",
             f"## {result['name']}",
@@ -170,6 +170,10 @@ def main():
             parser.error(f"choose from {', '.join(known)}. Received: {', '.join(sorted(unknown))}")
     console, began, page = Console(), time.time(), arguments.out.with_name("RESULTS.md")
     report = {"machine": machine(), "quick": arguments.quick, "workloads": {}}
+    if arguments.out.exists():  # other workloads of the same day, machine and versions stay
+        before = json.loads(arguments.out.read_text())
+        if all(before[key] == report[key] for key in ("machine", "quick")):
+            report["workloads"] = before["workloads"]
     for name in workloads:
         result = report["workloads"][name] = measure(name, engines, arguments.quick, console)
         table = Table(

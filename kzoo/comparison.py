@@ -51,7 +51,9 @@ class Comparison:
         return [result.engine for result in self.results if result.error and result.error != _ABSENT]
 
     def __rich__(self):
+        from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         done = [result for result in self.results if not result.error]
         figures = list(dict.fromkeys(name for result in done for name in result.figures))
@@ -63,10 +65,7 @@ class Comparison:
             f"picture: {self.folder}/comparison.png" if self.folder else None,
         )
         table.add_column("divergence")
-        for r in self.results:
-            if r.error:
-                table.add_row(r.engine, f"[red]{r.error}[/]", *[""] * (len(table.columns) - 2))
-                continue
+        for r in done:
             table.add_row(
                 r.engine,
                 f"{r.first_step_s:.1f} s",
@@ -78,7 +77,7 @@ class Comparison:
                 *[f"{r.figures[name]:.4f}" if name in r.figures else "" for name in figures],
                 f"{r.divergence:.1e}",
             )
-        return table
+        return Group(table, *[Text(f"{r.engine}: {r.error}", "red") for r in self.results if r.error])
 
     def __str__(self):
         from rich.console import Console

@@ -74,6 +74,12 @@ class NamedOptimizers(keras.optimizers.Optimizer):
     def _only(self):
         if len(self._handles) != 1:
             raise ValueError(f"say which optimizer: optimizers[name]. Received: {list(self._handles)}")
+        return self._first
+
+    @property
+    def _first(self):
+        if not self._handles:
+            raise ValueError("there is no optimizer: compile with optimizer= or optimizers=")
         return next(iter(self._handles.values()))
 
     # ------------------------------------------------------------------ building
@@ -102,11 +108,11 @@ class NamedOptimizers(keras.optimizers.Optimizer):
     @property
     def iterations(self):
         """The steps taken by the first optimizer."""
-        return next(iter(self._handles.values())).iterations
+        return self._first.iterations
 
     @property
     def learning_rate(self):
-        return next(iter(self._handles.values())).learning_rate
+        return self._first.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value):

@@ -5,8 +5,8 @@ Data       a name that `kzoo list` shows (`digits` is the default), or a folder 
 Paper      Xiao et al. (2017), Fashion-MNIST, arXiv:1708.07747: networks of two convolutions reach 91.6 to 93.4 %
            AdamW: arXiv:1711.05101; cosine decay: arXiv:1608.03983
 Command    kzoo run image_classification --backend jax
-           kzoo run image_classification --backend jax --data fashion_mnist --epochs 12 --batch-size 64 \
-               --learning-rate 0.002 --dropout 0.25 --flip
+           and for Fashion-MNIST, on one line: kzoo run image_classification --backend jax --data fashion_mnist
+           --epochs 12 --batch-size 64 --learning-rate 0.002 --dropout 0.25 --flip
 Score      SCORES
 """
 
