@@ -105,7 +105,7 @@ def run(entries):
 def table():
     """The figures as a Markdown table."""
     rows = [
-        "| row | task | model (parameters) | engine | figure | reference | time | machine, date |",
+        "| row | task | model (parameters) | engine | figure | reference | wall time* | machine, date |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for f in _read().values():
@@ -116,7 +116,7 @@ def table():
             f"{f['figure'].replace('_', ' ')} **{shown}** | {f['reference']} | {f['seconds'] / 60:.1f} min | "
             f"{f['machine']}, {f['date']} |"
         )
-    return "\n".join(rows)
+    return "\n".join([*rows, "", "\\* from start to finish, with whatever else the machine was doing."])
 
 
 def commands():

@@ -51,15 +51,24 @@ class Comparison:
         return [result.engine for result in self.results if result.error and result.error != _ABSENT]
 
     def __rich__(self):
+        from rich import box
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
         done = [result for result in self.results if not result.error]
-        figures = list(dict.fromkeys(name for result in done for name in result.figures))
-        table = Table(
-            "engine", "first step", "step", "samples/s", "peak memory", "first loss", "final loss", *figures
+        figures = list(dict.fromkeys(name for result in done for name in result.figures))[:1]
+        columns = (
+            "engine",
+            "first step",
+            "step",
+            "samples/s",
+            "memory",
+            "first loss",
+            "final loss",
+            *figures,
         )
+        table = Table(*columns, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
         table.title, table.caption = (
             self.title,
             f"picture: {self.folder}/comparison.png" if self.folder else None,
@@ -72,8 +81,8 @@ class Comparison:
                 f"{r.step_ms:.1f} ms",
                 f"{r.samples_per_s:,.0f}",
                 f"{r.peak_memory_mb:,.0f} MB",
-                f"{r.initial_loss:.6f}",
-                f"{r.final_loss:.6f}",
+                f"{r.initial_loss:.5f}",
+                f"{r.final_loss:.5f}",
                 *[f"{r.figures[name]:.4f}" if name in r.figures else "" for name in figures],
                 f"{r.divergence:.1e}",
             )
