@@ -5,7 +5,7 @@ import numpy as np
 NAME = "ResNet-18, 32×32×3, batch 64"
 BATCH, SIZE, CLASSES = 64, 32, 10
 STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))  # filters, stride of the first block; two blocks each
-STEPS, ROUNDS = 2, 5
+STEPS, ROUNDS = 2, 7
 
 
 def data(batches, seed=0):

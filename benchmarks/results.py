@@ -7,7 +7,6 @@ and the tables of the README are written. Nobody types a figure.
 
 import argparse
 import dataclasses
-import itertools
 import json
 import os
 import re
@@ -40,14 +39,6 @@ class Entry:
     def command(self):
         return f"kzoo run {self.recipe} --backend {self.engine} {self.arguments}".strip()
 
-    @property
-    def folder(self):
-        """Where the recipe leaves its run."""
-        words = shlex.split(self.arguments)
-        given = dict(itertools.pairwise(words))
-        name = f"{given.get('--data', 'digits')}-{given.get('--model', 'cnn')}-{self.engine}"
-        return ROOT / "runs" / self.recipe / name
-
 
 FASHION = "--data fashion_mnist --epochs 12 --batch-size 64 --learning-rate 0.002 --dropout 0.25 --flip"
 TWO_CONVOLUTIONS = "92.2 to 93.2 % (zalandoresearch/fashion-mnist, two convolutions)"
@@ -57,16 +48,20 @@ ENTRIES = [
         Entry("V1", "Fashion-MNIST", "image_classification", name, FASHION, "test_accuracy", TWO_CONVOLUTIONS)
         for name in ("tensorflow", "torch", "jax")
     ],
+    Entry(
+        "V1", "CNN designs", "architecture_comparison", "tensorflow", "", "best_accuracy", "the table below"
+    ),
 ]
 
 
 def card_of(entry):
-    """The card of the entry's run, if one of the same configuration is there."""
-    path = entry.folder / "card.json"
-    if not path.exists():
-        return None
-    card = json.loads(path.read_text())
-    return card if card["configuration"] == _configuration(entry) else None
+    """The card of the entry's run, if one of the same engine and configuration is there."""
+    wanted = _configuration(entry)
+    for path in sorted((ROOT / "runs" / entry.recipe).glob("*/card.json")):
+        card = json.loads(path.read_text())
+        if card["configuration"] == wanted and card["engine"] == entry.engine:
+            return card
+    return None
 
 
 def _configuration(entry):

@@ -26,6 +26,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from kzoo.machine import processor
+
 HERE = Path(__file__).parent
 WORKLOADS = ("lstm", "gpt", "resnet18")
 CONTENDERS = {  # name: engine, kind (see contender.py)
@@ -112,15 +114,11 @@ HEADER = ("contender", "ms per step", "÷ not accelerated", "÷ native PyTorch",
 
 def machine():
     """What was measured on, with what and when."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
     names = ("keras", "tensorflow", "torch", "jax", "numpy")
     versions = {name: metadata.version(name) for name in names}
     date = datetime.date.today().isoformat()
     return {
-        "cpu": model,
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "date": date,

@@ -196,6 +196,39 @@ def comparison(results, path, title=""):
     return path
 
 
+def costs(rows, path, title=""):
+    """Draws models by test accuracy against what they cost: multiply-adds, and the time of a training step.
+
+    Args:
+        rows: one dict per model, with `model`, `test_accuracy`, `parameters`, `multiply_adds` and `step_ms`. The
+            area of a dot grows with the parameters.
+        path: the PNG to write.
+        title: what stands above.
+    """
+    panels = (("multiply_adds", "multiply-adds of one example"), ("step_ms", "training step, ms"))
+    most = max(row["parameters"] for row in rows)
+    with _figure(path, (9.4, 4.0), title) as figure:
+        for axes, (key, label) in zip(figure.subplots(1, 2, sharey=True), panels):
+            for row, colour in zip(rows, COLOURS * len(rows)):
+                area = 30 + 220 * row["parameters"] / most
+                axes.scatter(
+                    row[key], 100 * row["test_accuracy"], s=area, color=colour, alpha=0.75, linewidth=0
+                )
+                axes.annotate(
+                    row["model"],
+                    (row[key], 100 * row["test_accuracy"]),
+                    xytext=(0, 9),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8.5,
+                    color=INK,
+                )
+            axes.set_xscale("log")
+            axes.margins(x=0.18, y=0.16)
+            _dress(axes, label, "test accuracy, %" if key == "multiply_adds" else "")
+    return path
+
+
 def _overlay(axes, done):
     """Curves that may lie on one another: each drawn thinner than the one below it, the last ones dashed."""
     alone = ((2.0, 1.0, "-"),)

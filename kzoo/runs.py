@@ -1,17 +1,15 @@
 """A run's folder: the model, its card, its curves and pictures."""
 
 import importlib.metadata
-import os
 import platform
-import sys
 import time
-from pathlib import Path
 
 import keras
 
 import kzoo
 from kzoo.backend.state import tensorflow_left_out
 from kzoo.files import check_writable, replacing, write_json
+from kzoo.machine import machine
 from kzoo.recipes import runs_folder
 
 CARD = "card.json"
@@ -54,6 +52,10 @@ class Run:
         write_json(
             self.path("history.json"), {name: [float(v) for v in values] for name, values in history.items()}
         )
+        self.finish(figures=figures, parameters=trained.count_params(), **card)
+
+    def finish(self, *, figures, **card):
+        """Writes `card.json` alone, for a run that leaves no single model."""
         write_json(
             self.path(CARD),
             {
@@ -63,7 +65,6 @@ class Run:
                 "figures": figures,
                 "seconds": round(self.seconds, 1),
                 "engine": keras.config.backend(),
-                "parameters": trained.count_params(),
                 "machine": machine(),
                 "versions": versions(),
                 "date": time.strftime("%Y-%m-%d"),
@@ -76,12 +77,3 @@ def versions():
     engine = keras.config.backend()
     found = {"python": platform.python_version(), "kzoo": kzoo.__version__, "keras": keras.__version__}
     return found | {name: importlib.metadata.version(name) for name in (engine, "numpy")}
-
-
-def machine():
-    """The processor and its cores, as people write them beside a figure."""
-    name = platform.processor() or platform.machine()
-    if sys.platform == "linux":
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} cores"

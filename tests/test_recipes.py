@@ -14,6 +14,9 @@ SHORT = {
         dict(samples=40, epochs=2, batch_size=16, model="mlp_small"),
         dict(samples=40, epochs=1, batch_size=16, model="cnn_small", shift=1, flip=True),
     ],
+    "architecture_comparison": [
+        dict(data="digits", samples=40, epochs=2, batch_size=8, models="mlp_small,cnn_small"),
+    ],
 }
 CASES = [(name, arguments) for name, several in SHORT.items() for arguments in several]
 

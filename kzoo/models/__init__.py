@@ -1,5 +1,6 @@
-"""Model families, one file each, and the catalog that lists them."""
+"""Model families, one file each, the catalog that lists them, and what models cost."""
 
 from kzoo.models.catalog import create_model, list_models
+from kzoo.models.cost import multiply_adds
 
-__all__ = ["create_model", "list_models"]
+__all__ = ["create_model", "list_models", "multiply_adds"]
