@@ -10,7 +10,7 @@ DEMO := runs/image_classification/digits-cnn-jax
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
 	XLA_FLAGS=--xla_cpu_multi_thread_eigen=false TF_CPP_MIN_LOG_LEVEL=2
 
-.PHONY: demo env test lint bench results clean
+.PHONY: demo env test lint bench matrix serving results clean
 
 demo: .venv/.demo  ## train a CNN on real digits, export it to three formats, prove them, draw what it did
 	$(BIN)/kzoo run image_classification --backend jax --data digits
@@ -33,6 +33,15 @@ lint: .venv/.all
 
 bench: .venv/.all  ## training steps beside hand-written PyTorch and JAX, in turn in one run
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/results.py --table
+
+matrix: .venv/.all  ## every engine x format x model, exported and compared; goes on where it was stopped
+	$(BIN)/python benchmarks/matrix.py
+	$(BIN)/python benchmarks/results.py --table
+
+serving: .venv/.all  ## the local server under load; 10,000 requests through version swaps and a restart
+	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/soak.py
 	$(BIN)/python benchmarks/results.py --table
 
 results: .venv/.all  ## the recipes in full, one after another; goes on where it was stopped; rewrites RESULTS.md

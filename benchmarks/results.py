@@ -40,6 +40,13 @@ class Entry:
         return f"kzoo run {self.recipe} --backend {self.engine} {self.arguments}".strip()
 
 
+PAGES = {
+    "speed": "RESULTS.md",
+    "matrix": "MATRIX.md",
+    "serving": "SERVING.md",
+    "soak": "SOAK.md",
+    "formats": "FORMATS.md",
+}
 FASHION = "--data fashion_mnist --epochs 12 --batch-size 64 --learning-rate 0.002 --dropout 0.25 --flip"
 TWO_CONVOLUTIONS = "92.2 to 93.2 % (zalandoresearch/fashion-mnist, two convolutions)"
 ENTRIES = [
@@ -85,7 +92,8 @@ def run(entries):
         figures = _read()
         kept = {
             name: card[name]
-            for name in ("figures", "seconds", "parameters", "engine", "machine", "versions", "date")
+            for name in ("figures", "seconds", "parameters", "engine", "machine", "versions", "date", "costs")
+            if name in card
         }
         figures[entry.key] = {
             **dataclasses.asdict(entry),
@@ -114,6 +122,25 @@ def table():
     return "\n".join([*rows, "", "\\* from start to finish, with whatever else the machine was doing."])
 
 
+def costs():
+    """What the compared architectures cost, as Markdown."""
+    lines = []
+    for f in _read().values():
+        if "costs" not in f:
+            continue
+        lines += [f"## {f['task']}: {f['engine']}, {f['machine']}, {f['date']}", ""]
+        lines += ["Step times were taken in turn in one run.", ""]
+        lines += ["| model | test accuracy | parameters | multiply-adds | ms a step |"]
+        lines += ["| --- | ---: | ---: | ---: | ---: |"]
+        for row in sorted(f["costs"], key=lambda row: -row["test_accuracy"]):
+            lines.append(
+                f"| {row['model']} | {row['test_accuracy']:.2%} | {row['parameters']:,} | "
+                f"{row['multiply_adds']:,} | {row['step_ms']:.1f} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
 def commands():
     """The commands behind the figures."""
     return "\n".join(f["command"] for f in _read().values())
@@ -121,15 +148,15 @@ def commands():
 
 def write_tables():
     """Writes `RESULTS.md` and the tables of the README from the measured files."""
-    text = f"# Results\n\nWritten by `make results`.\n\n{table()}\n\nCommands:\n\n```\n{commands()}\n```\n"
+    text = f"# Results\n\nWritten by `make results`.\n\n{table()}\n\nCommands:\n\n```\n{commands()}\n```\n\n{costs()}"
     (ROOT / "RESULTS.md").write_text(text)
     readme = ROOT / "README.md"
     content = _between(readme.read_text(), "results", table())
-    speed = ROOT / "benchmarks" / "RESULTS.md"
-    if speed.exists():
-        content = _between(
-            content, "speed", re.sub(r"^# .*\n+", "", speed.read_text()).strip().replace("## ", "### ")
-        )
+    for section, page in PAGES.items():
+        path = ROOT / "benchmarks" / page
+        if path.exists():
+            shown = re.sub(r"^# .*\n+", "", path.read_text()).strip().replace("## ", "### ")
+            content = _between(content, section, shown)
     readme.write_text(content)
     for name in {f["recipe"] for f in _read().values()}:
         _write_score(name)

@@ -1,4 +1,4 @@
-"""The `kzoo` command: list, run, compare, export, predict."""
+"""The `kzoo` command: one function per sub-command adds its options and returns what runs it."""
 
 import argparse
 import os
@@ -6,6 +6,10 @@ import sys
 import traceback
 
 from kzoo import __version__, engine
+from kzoo.export import command as export
+from kzoo.export import commands
+from kzoo.serve import command as serve
+from kzoo.serve import config
 
 
 def main(arguments=None):
@@ -163,40 +167,6 @@ def _compare(command):
     return run
 
 
-def _export(command):
-    """export a model, run every artefact and compare it with the model"""
-    command.add_argument("model", help="a .keras file or a run folder")
-    command.add_argument("directory", help="where the artefacts go")
-    command.add_argument("--formats", default="savedmodel,onnx,tflite", help="default: %(default)s")
-    command.add_argument(
-        "--tolerance", type=float, help="largest difference over largest output; default: per format"
-    )
-    _backend_option(command)
-
-    def run(options):
-        from rich.console import Console
-
-        _start(options.backend)
-        from kzoo import export
-
-        console = Console()
-        formats = [name.strip() for name in options.formats.split(",") if name.strip()]
-        try:
-            report = export.export(
-                options.model,
-                options.directory,
-                formats=formats,
-                tolerance=options.tolerance,
-                progress=console.print,
-            )
-        except export.ExportError as error:
-            console.print(error.report)
-            raise
-        console.print(report)
-
-    return run
-
-
 def _predict(command):
     """labels and scores of images, from a run folder or an exported artefact"""
     command.add_argument("model", help="a run folder, a .keras file or an exported artefact")
@@ -222,4 +192,32 @@ def _predict(command):
     return run
 
 
-_COMMANDS = {"list": _list, "run": _run, "compare": _compare, "export": _export, "predict": _predict}
+def _on_an_engine(add):
+    """A command that loads a Keras model: it also takes `--backend`."""
+
+    def add_both(command):
+        run = add(command)
+        _backend_option(command)
+
+        def start(options):
+            _start(options.backend)
+            return run(options)
+
+        return start
+
+    add_both.__doc__ = add.__doc__
+    return add_both
+
+
+_COMMANDS = {
+    "list": _list,
+    "run": _run,
+    "compare": _compare,
+    "export": _on_an_engine(export.add),
+    "verify": _on_an_engine(commands.verify),
+    "benchmark": _on_an_engine(commands.benchmark),
+    "predict": _predict,
+    "publish": _on_an_engine(commands.publish),
+    "serve": serve.add,
+    "serve-config": config.add,
+}

@@ -36,7 +36,7 @@ def curves(history, path, title=""):
     panels = [group for group in (losses, [name for name in names if name not in losses]) if group]
     if not panels:
         raise ValueError(f"the history must hold at least one value. Received: history={history!r}")
-    with _figure(path, (4.6 * len(panels) if len(panels) > 1 else 6.4, 3.5), title) as figure:
+    with drawn(path, (4.6 * len(panels) if len(panels) > 1 else 6.4, 3.5), title) as figure:
         for axes, group in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
             for name, colour in zip(group, COLOURS * len(group)):
                 _pair(axes, name, history.get(name), history.get("val_" + name), colour)
@@ -94,9 +94,9 @@ def confusion(matrix, labels, path, title=""):
             f"the matrix must be square with one row per label. Received: {matrix.shape}, {n} labels"
         )
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    names, few = [_short(label) for label in labels], n <= 20
+    names, few = [shortened(label) for label in labels], n <= 20
     side = min(10.0, 2.6 + 0.5 * n) if few else 9.0
-    with _figure(path, (side, side * 0.96), title) as figure:
+    with drawn(path, (side, side * 0.96), title) as figure:
         axes = figure.subplots()
         axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1.15)
         every = range(0, n, 1 if few else math.ceil(n / 50))
@@ -146,7 +146,7 @@ def predictions(images, labels_true, scores, names, path, title="", columns=8):
     predicted = scores.argmax(-1)
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
-    with _figure(path, (max(9.4 * columns / 8, 3), 1.48 * rows + 0.2), title) as figure:
+    with drawn(path, (max(9.4 * columns / 8, 3), 1.48 * rows + 0.2), title) as figure:
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid[len(images) :]:
             axes.set_axis_off()
@@ -158,12 +158,12 @@ def predictions(images, labels_true, scores, names, path, title="", columns=8):
             axes.set_yticks([])
             for spine in axes.spines.values():
                 spine.set(color=FAINT if right else WRONG, linewidth=1 if right else 2.5)
-            text = f"{_short(names[guess], 14)} {row[guess]:.0%}"
+            text = f"{shortened(names[guess], 14)} {row[guess]:.0%}"
             axes.set_title(
                 text, fontsize=8, color=RIGHT if right else WRONG, pad=3, weight="normal" if right else "bold"
             )
             axes.set_xlabel(
-                "" if right else f"is {_short(names[true], 16)}", fontsize=8, color=WRONG, labelpad=2
+                "" if right else f"is {shortened(names[true], 16)}", fontsize=8, color=WRONG, labelpad=2
             )
     return path
 
@@ -181,7 +181,7 @@ def comparison(results, path, title=""):
     done = [result for result in results if not result.get("error")]
     if not done:
         raise ValueError(f"at least one engine must have run. Received: {[r['engine'] for r in results]}")
-    with _figure(path, (9.4, 6.6), title) as figure:
+    with drawn(path, (9.4, 6.6), title) as figure:
         grid = figure.add_gridspec(3, 3, height_ratios=(3.1, 1.5, 1.0 + 0.12 * len(results)))
         upper = figure.add_subplot(grid[0, :])
         _overlay(upper, done)
@@ -207,7 +207,7 @@ def costs(rows, path, title=""):
     """
     panels = (("multiply_adds", "multiply-adds of one example"), ("step_ms", "training step, ms"))
     most = max(row["parameters"] for row in rows)
-    with _figure(path, (9.4, 4.0), title) as figure:
+    with drawn(path, (9.4, 4.0), title) as figure:
         for axes, (key, label) in zip(figure.subplots(1, 2, sharey=True), panels):
             for row, colour in zip(rows, COLOURS * len(rows)):
                 area = 30 + 220 * row["parameters"] / most
@@ -307,7 +307,7 @@ def _bars(axes, results, key, label, named):
                 axes.text(
                     0,
                     y,
-                    " " + _short(result["error"], 90),
+                    " " + shortened(result["error"], 90),
                     va="center",
                     fontsize=8.5,
                     color=WRONG,
@@ -329,7 +329,7 @@ def _bars(axes, results, key, label, named):
 
 
 @contextlib.contextmanager
-def _figure(path, size, title):
+def drawn(path, size, title):
     """A figure that is written to `path` when the block ends well."""
     module = require("matplotlib.figure", "recipes")
     canvas = require("matplotlib.backends.backend_agg", "recipes").FigureCanvasAgg
@@ -354,7 +354,7 @@ def _dress(axes, x, y):
     axes.set_ylabel(y, color=MUTED, fontsize=10)
 
 
-def _short(text, length=22):
+def shortened(text, length=22):
     text = str(text)
     return text if len(text) <= length else text[: length - 1] + "…"
 

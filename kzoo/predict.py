@@ -10,6 +10,7 @@ import numpy as np
 
 from kzoo.data.folder import image_files
 from kzoo.data.preprocessing import CorruptImageError, Preprocessing
+from kzoo.export.card import read_card_of
 
 CARD = "card.json"
 
@@ -60,10 +61,20 @@ def predict(model_path, files, top=3, batch_size=32, on_corrupt="error"):
         raise ValueError(
             f"top and batch_size must be at least 1. Received: top={top}, batch_size={batch_size}"
         )
-    card = read_card(model_path)
+    card, paths = read_card(model_path), find_images(files)
+    return classify(open_artefact(model_path), card, paths, top, batch_size, on_corrupt)
+
+
+def classify(runner, card, paths, top=3, batch_size=32, on_corrupt="error"):
+    """Classifies image files by a model that is open already.
+
+    Args:
+        runner: what `kzoo.export.open_artefact` gives.
+        card: the model's card.
+        paths: the image files.
+        top, batch_size, on_corrupt: as for `predict`.
+    """
     prepare, labels = Preprocessing.from_dict(card["preprocessing"]), card["labels"]
-    paths = find_images(files)
-    runner = open_artefact(model_path)
     if len(runner.inputs) != 1:
         names = ", ".join(tensor.name for tensor in runner.inputs)
         raise ValueError(f"the model must have one input, a batch of images. Received: {names}")
@@ -84,7 +95,7 @@ def predict(model_path, files, top=3, batch_size=32, on_corrupt="error"):
 
 
 def read_card(model_path):
-    """The card of a model: `card.json` in its folder, beside it, or in the folder above.
+    """The card of an image classifier: `card.json` beside it, the card in it, or `card.json` in the folder above.
 
     Raises:
         FileNotFoundError: if there is no model, or no card.
@@ -94,20 +105,32 @@ def read_card(model_path):
     if not path.exists():
         raise FileNotFoundError(f"there is no such model. Received: {path}")
     folder = path if path.is_dir() else path.resolve().parent
-    for place in (folder, folder.resolve().parent):
-        if (place / CARD).is_file():
-            return _checked(place / CARD)
+    if (folder / CARD).is_file():
+        return _checked(load_card(folder / CARD), folder / CARD)
+    if (card := read_card_of(path)) is not None:
+        return _checked(card, path)
+    above = folder.resolve().parent / CARD
+    if above.is_file():
+        return _checked(load_card(above), above)
     raise FileNotFoundError(
-        f"the model has no {CARD}, which says how images are prepared and what the classes are called: it "
-        f"must lie in the model's folder or the one above. Runs of recipes leave one. Received: {path}"
+        f"the model has no {CARD}, which says how images are prepared and what the classes are called: it must be "
+        f"in the model, in its folder or the one above. Runs of recipes leave one. Received: {path}"
     )
 
 
-def _checked(path):
+def load_card(path):
+    """The card in a JSON file, whatever it says.
+
+    Raises:
+        ValueError: if it is not JSON.
+    """
     try:
-        card = json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"the card is not JSON ({error}). Received: {path}") from error
+
+
+def _checked(card, path):
     missing = [key for key in ("labels", "preprocessing") if not isinstance(card, dict) or not card.get(key)]
     if missing:
         raise ValueError(f"the card lacks {' and '.join(missing)}. Received: {path}")

@@ -46,7 +46,8 @@ def refused(done, *words):
 def test_help_and_version_need_no_engine(tmp_path):
     done = command("--help", cwd=tmp_path, backend="nonsense")
     assert done.returncode == 0 and all(
-        word in done.stdout for word in ("list", "run", "compare", "export", "predict")
+        word in done.stdout
+        for word in ("list", "run", "compare", "export", "verify", "benchmark", "predict", "publish", "serve")
     )
     assert command("--version", cwd=tmp_path, backend="nonsense").stdout.startswith("kzoo ")
 
@@ -104,6 +105,8 @@ def test_export_then_predict_from_every_artefact(trained, tmp_path):
     assert done.returncode == 0, done.stderr + done.stdout
     report = json.loads((tmp_path / "out" / "export.json").read_text())
     assert [a["status"] for a in report["artefacts"]] == ["passed"] * 3
+    other = command("verify", tmp_path / "out" / "model.onnx", trained, cwd=tmp_path, backend="torch")
+    assert other.returncode == 0, other.stderr + other.stdout
     outputs = [
         command("predict", path, images, "--csv", cwd=tmp_path).stdout
         for path in (
@@ -129,6 +132,13 @@ def test_export_then_predict_from_every_artefact(trained, tmp_path):
         (["export", "missing.keras", "out"], ["missing.keras"]),
         (["export", "broken.keras", "out"], ["broken.keras"]),
         (["export", "broken.keras", "out", "--formats", "onix"], ["onnx", "onix"]),
+        (["export", "broken.keras", "out", "--lengths", "a,b"], ["16,32", "a,b"]),
+        (["export", "broken.keras", "out", "--shape", "input=1x?xz"], ["NAME=1x64x8", "1x?xz"]),
+        (["export", "broken.keras", "out", "--import", "no_such_module"], ["no_such_module"]),
+        (["verify", "missing.onnx", "broken.keras"], ["missing.onnx"]),
+        (["publish", "broken.keras", "served"], ["broken.keras"]),
+        (["serve", "nowhere"], ["nowhere"]),
+        (["serve-config", "nowhere", "out"], ["nowhere"]),
         (["predict", "broken.keras", "broken.keras"], ["card"]),
         (["run", "image_classification", "--data", "corrupt"], ["a.png"]),
         (["run", "image_classification", "--data", "empty"], ["none"]),

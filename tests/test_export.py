@@ -1,7 +1,7 @@
 """Export from the engine of this process: three formats, each run and compared, and nothing left half done.
 
-Every start of the worker process costs seconds: one test exports a model to all formats, and the errors that
-can be found without the worker are.
+Every start of the worker process costs seconds: one is kept for all tests here, and the errors that can be found
+without it are. More models and formats: `test_export_formats.py`, `test_export_quantised.py`.
 """
 
 import json
@@ -15,28 +15,22 @@ import pytest
 
 import kzoo
 from kzoo.export import ExportError, open_artefact, reference, verify
-from kzoo.export.formats import FORMATS
+from kzoo.export.formats import DEFAULT, FORMATS
 
 layers = keras.layers
 FILES = {"savedmodel", "model.onnx", "model.tflite", "export.json"}
 
 
-def cnn():
-    inputs = keras.Input((8, 8, 3), name="image")
-    x = layers.Conv2D(8, 3, padding="same", use_bias=False)(inputs)
-    x = layers.BatchNormalization()(x)
-    x = layers.Conv2D(8, 3, groups=2, activation="relu")(layers.Activation("silu")(x))
-    return keras.Model(inputs, layers.Dense(4, name="head")(layers.GlobalAveragePooling2D()(x)))
+@pytest.fixture(scope="module", autouse=True)
+def one_worker():
+    with kzoo.export.keep_workers():
+        yield
 
 
 def mlp():
     policy = keras.DTypePolicy("mixed_bfloat16")
     stack = [layers.Dense(16, "relu", dtype=policy), layers.Dropout(0.5), layers.Dense(3, dtype=policy)]
     return keras.Sequential([keras.Input((10,)), *stack])
-
-
-def lstm():
-    return keras.Sequential([keras.Input((6, 5)), layers.LSTM(8), layers.Dense(3)])
 
 
 def attention():
@@ -62,9 +56,7 @@ def small():
 
 # The model, its input and output names, and the batch that its TFLite file takes.
 MODELS = {
-    "cnn": (cnn, {"image"}, {"head"}, None),
     "mlp": (mlp, {"input"}, {"output"}, None),
-    "lstm": (lstm, {"input"}, {"output"}, 1),
     "attention": (attention, {"tokens"}, {"logits"}, None),
     "two_inputs": (two_inputs, {"numbers", "tokens"}, {"score", "label"}, 1),
 }
@@ -106,7 +98,7 @@ def test_three_formats_reproduce_the_model_at_any_batch(name, tmp_path):
     report = kzoo.export.export(model, tmp_path, progress=lines.append)
 
     assert ("tensorflow" in sys.modules) == loaded, "export imported TensorFlow into this process"
-    assert [artefact.format for artefact in report.artefacts] == list(FORMATS)
+    assert tuple(artefact.format for artefact in report.artefacts) == DEFAULT
     assert all(artefact.status == "passed" for artefact in report.artefacts)
     assert all(artefact.difference <= FORMATS[artefact.format].tolerance for artefact in report.artefacts)
     assert {path.name for path in tmp_path.iterdir()} == FILES
@@ -182,12 +174,17 @@ def test_a_class_that_the_worker_cannot_find_is_named(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"formats": ("onnx", "coreml")}, r"the formats are savedmodel, onnx, tflite\. Received: .*coreml"),
+        (
+            {"formats": ("onnx", "caffe")},
+            r"the formats are savedmodel, onnx, tflite, .*openvino\. Received: .*caffe",
+        ),
         ({"formats": ()}, "the formats are"),
         ({"tolerance": {"onyx": 1.0}}, "onyx"),
         ({"tolerance": -1.0}, "at least 0"),
         ({"batch_sizes": (2, 2)}, "two different batch sizes"),
         ({"batch_sizes": (0, 3)}, "two different batch sizes"),
+        ({"lengths": (7,)}, "two different lengths"),
+        ({"formats": "tflite_int8"}, "tflite_int8 needs 64 examples"),
     ],
 )
 def test_wrong_arguments_are_refused_before_any_work(options, message, tmp_path):
@@ -277,12 +274,13 @@ def test_difference_is_a_share_of_the_largest_output():
 
 
 def test_open_artefact_says_what_is_wrong_with_a_path(tmp_path):
-    for name in ("model.onnx", "model.tflite", "model.txt"):
+    for name in ("model.onnx", "model.tflite", "model.txt", "model.xml"):
         (tmp_path / name).write_text("junk")
         with pytest.raises(ValueError, match=name):
             open_artefact(tmp_path / name)
-    with pytest.raises(ValueError, match=r"saved_model\.pb or model\.keras"):
-        open_artefact(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"saved_model\.pb, .* or model\.keras"):
+        open_artefact(tmp_path / "empty")
     with pytest.raises(FileNotFoundError):
         open_artefact(tmp_path / "absent.onnx")
 

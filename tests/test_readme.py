@@ -34,7 +34,7 @@ def test_the_commands_of_the_readme_exist():
     from kzoo.cli import _COMMANDS
 
     text = (ROOT / "README.md").read_text()
-    assert {name for name in re.findall(r"^kzoo (\w+)", text, re.M)} == set(_COMMANDS)
+    assert {name for name in re.findall(r"^kzoo ([\w-]+)", text, re.M)} == set(_COMMANDS)
 
 
 @pytest.mark.once

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import re
 import sys
 import zipfile
@@ -13,6 +14,12 @@ from kzoo.backend.state import tensorflow_left_out
 from kzoo.export.report import ExportError
 
 OTHER_PRECISIONS = ("float16", "bfloat16", "float64")
+# What each engine can do with a model that no other process can load.
+OWN_ROUTES = {
+    "tensorflow": "tf.saved_model.save or model.export(path) writes a SavedModel from this very process",
+    "torch": "torch.export.export writes a .pt2 from this very process",
+    "jax": "model.export(path) writes a SavedModel from this very process",
+}
 GUARD = re.compile(r"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)
 
 
@@ -65,7 +72,7 @@ def in_float32(model):
 
 
 def modules_needed(path):
-    """The modules whose classes an archive names, so that another process can import them: name to file.
+    """The modules whose classes and functions an archive names, so that another process can import them: name to file.
 
     Only modules that this process has imported are listed: a file cannot make anybody import more.
 
@@ -81,10 +88,36 @@ def modules_needed(path):
         if name == "__main__" and not (file and GUARD.search(Path(file).read_text(encoding="utf-8"))):
             raise ExportError(
                 "the worker process cannot import a class from this main script or notebook: move it into a "
-                f'module, or put what the script does under `if __name__ == "__main__":`. Received: {file}'
+                'module, or put what the script does under `if __name__ == "__main__":`. Unproven, but without '
+                f"either: {own_route()}. Received: {file}"
             )
         needed[name] = file and str(Path(file).resolve())
     return needed
+
+
+def import_modules(names):
+    """Imports modules that define classes of a model, looking in the working directory too: name to file.
+
+    Raises:
+        ImportError: if there is none of that name, or it fails.
+    """
+    files = {}
+    for name in (names,) if isinstance(names, str) else names:
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name.split(".")[0] or os.getcwd() in sys.path:
+                raise
+            sys.path.append(os.getcwd())  # the `kzoo` command does not look there
+            module = importlib.import_module(name)
+        file = getattr(module, "__file__", None)
+        files[name] = file and str(Path(file).resolve())
+    return files
+
+
+def own_route():
+    """What the engine of this process offers for a model that only this process knows."""
+    return OWN_ROUTES[keras.config.backend()]
 
 
 def _modules_named(path):
@@ -94,7 +127,9 @@ def _modules_named(path):
     while pending:
         item = pending.pop()
         if isinstance(item, dict):
-            if "class_name" in item:
+            if item.get("class_name") == "function":  # a registered one, by its name
+                modules.add(_module_of(item.get("config")))
+            elif "class_name" in item:
                 modules.add(item.get("module") or _module_of(item.get("registered_name")))
             pending.extend(item.values())
         elif isinstance(item, list):
@@ -103,7 +138,8 @@ def _modules_named(path):
 
 
 def _module_of(registered_name):
-    """The module of a registered class; Keras does not write it down where it is the main script."""
+    """The module of a registered class or function; Keras does not write it down where it is the main
+    script, or for a function."""
     found = keras.saving.get_registered_object(registered_name) if isinstance(registered_name, str) else None
     return getattr(found, "__module__", None)
 

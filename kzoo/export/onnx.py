@@ -13,9 +13,9 @@ from kzoo.export.tracing import freeze
 OPSET = 18  # tf2onnx 1.17 refuses 20 and later
 
 
-def convert(model, path, batch=None):
+def convert(model, path, shapes=None):
     """Writes the ONNX file `path`."""
-    function, specs = freeze(model, batch)
+    function, specs = freeze(model, shapes)
     graph, _ = tf2onnx.convert.from_function(
         function, input_signature=specs, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}
     )

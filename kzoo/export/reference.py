@@ -1,5 +1,7 @@
 """What an exported model has to reproduce: seeded inputs, and the model's own outputs on its own engine."""
 
+import itertools
+
 import keras
 import numpy as np
 
@@ -12,14 +14,23 @@ from kzoo.export.verify import difference
 SIZES = (16, 32, 8, 4, 64, 224, 1)
 
 
-def reference_cases(model, batch_sizes, seed):
+def reference_cases(model, batch_sizes, seed, lengths=None, chosen=None, fixed_length=False):
     """Runs a model on random inputs of each batch size.
 
     Float inputs are normal (uniform in [0, 1) if those give NaN), integers are below the vocabulary of the
-    embedding that reads them. A model that fixes its batch runs at that one only.
+    embedding that reads them. A model that fixes its batch runs at that one only. Where the model leaves a
+    length, height or width free, each case has another one.
+
+    Args:
+        model: a built Keras model.
+        batch_sizes: two or more.
+        seed: of the random numbers.
+        lengths: the sizes of what else is free, one or more; the first is that of the first batch size, and so on.
+        chosen: shapes by input for one more case.
+        fixed_length: whether to add one with the last batch size and the first length, for artefacts that fix it.
 
     Returns:
-        A list of pairs: inputs by name, outputs by name.
+        A list of pairs: inputs by name, outputs by name. Those of the batch sizes come first.
 
     Raises:
         ExportError: if the model cannot be run on such inputs, is not finite, or is not deterministic.
@@ -31,32 +42,47 @@ def reference_cases(model, batch_sizes, seed):
     bounds = _integer_bounds(model, runner.inputs)
     free = any(None in tensor.shape[1:] for tensor in runner.inputs)
     problem = None
-    for size in SIZES if free else SIZES[:1]:
+    for first in SIZES if free and not lengths else SIZES[:1]:
+        count = max(len(batch_sizes), 2 if free else 1)
+        plan = _plan(batch_sizes, lengths or [first * (index + 1) for index in range(count)])
+        if free and fixed_length and len(batch_sizes) > 1:
+            plan.append((batch_sizes[-1], plan[0][1], {}))
+        if chosen:
+            plan.append((next(iter(chosen.values()))[0] or batch_sizes[-1], plan[0][1], chosen))
         for draw in ("standard_normal", "random"):
             generator = np.random.default_rng(seed)
             try:
                 cases = []
-                for index, batch in enumerate(batch_sizes):
-                    inputs = _random_inputs(runner.inputs, bounds, batch, size * (index + 1), generator, draw)
+                for batch, size, shapes in plan:
+                    inputs = _random_inputs(runner.inputs, bounds, batch, size, generator, draw, shapes)
                     cases.append((inputs, runner.run(inputs)))
             except Exception as error:  # every engine and layer says in its own way that a size does not fit
-                problem = problem or in_short(error)
+                problem = problem or error
                 break
             if all(np.isfinite(output).all() for _, outputs in cases for output in outputs.values()):
                 _check_deterministic(runner, *cases[0])
                 return cases
     if problem is None:
-        problem = "it gives NaN or infinity"
         raise ExportError(
-            f"the model itself fails on random inputs: {problem}. Received: model={model.name!r}"
+            f"the model itself fails on random inputs: it gives NaN or infinity. Received: model={model.name!r}"
         )
-    raise ExportError(f"the model itself fails on random inputs: {problem}") from problem
+    raise ExportError(f"the model itself fails on random inputs: {in_short(problem)}") from problem
 
 
-def _random_inputs(tensors, bounds, batch, size, generator, draw):
+def _plan(batch_sizes, lengths):
+    """Batch size, size of what else is free, and shapes that are given, of each case."""
+    count = max(len(batch_sizes), len(lengths))
+    pairs = zip(itertools.cycle(batch_sizes), itertools.cycle(lengths))
+    return [(batch, length, {}) for batch, length in itertools.islice(pairs, count)]
+
+
+def _random_inputs(tensors, bounds, batch, size, generator, draw, shapes=None):
     arrays = {}
     for tensor in tensors:
-        shape = (batch, *(size if axis is None else axis for axis in tensor.shape[1:]))
+        wanted = (shapes or {}).get(tensor.name, tensor.shape)
+        shape = tuple(
+            (size if axis else batch) if given is None else given for axis, given in enumerate(wanted)
+        )
         if _is_float(tensor):
             array = getattr(generator, draw)(shape)
         else:

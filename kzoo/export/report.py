@@ -7,7 +7,9 @@ import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-PASSED, FAILED = "passed", "failed"
+PASSED, UNPROVEN, FAILED = "passed", "unproven", "failed"
+FLEX = "needs the Flex delegate"
+COLOURS = {PASSED: "green", UNPROVEN: "yellow", FAILED: "red"}
 # How frameworks begin a message before they come to the point.
 PREAMBLE = ("Graph execution error", "Detected at node", "<stack traces", "Exception encountered when")
 
@@ -29,14 +31,15 @@ class Artefact:
     """One exported file or directory and its proof.
 
     Attributes:
-        format: `savedmodel`, `onnx` or `tflite`.
+        format: one of `kzoo.export.formats.FORMATS`.
         path: where it lies, or `None` if it failed.
         bytes: its size on disk.
         seconds: converting and verifying it.
-        difference: max|artefact - model| / max|model| over all batches, or `None` if it never ran.
-        tolerance: the largest difference allowed.
-        status: `passed` or `failed`.
-        message: which batches it takes, or why it failed.
+        difference: max|artefact - model| / max|model| over all comparisons, or `None` if it never ran.
+        tolerance: the largest difference allowed; of a quantised artefact, where nothing else decides.
+        status: `passed`, `failed`, or `unproven` where it was converted but cannot run on this system.
+        message: what it takes and, if quantised, what decided; or why it failed.
+        metric: of a quantised artefact `name`, `model` and `artefact`: what decided, before and after.
     """
 
     format: str
@@ -47,11 +50,22 @@ class Artefact:
     tolerance: float
     status: str
     message: str = ""
+    metric: dict | None = None
 
 
 @dataclass
 class Report:
-    """The artefacts of one export; `print` or rich's console shows it as a table."""
+    """The artefacts of one export; `print` or rich's console shows it as a table.
+
+    Attributes:
+        artefacts: one `Artefact` per format.
+        model: its name.
+        engine: the engine that gave the outputs to compare with.
+        versions: of the packages involved.
+        batch_sizes, lengths: what was compared at; no lengths where the model leaves none free.
+        seed: of the random inputs.
+        notes: what else a reader should know.
+    """
 
     artefacts: list[Artefact]
     model: str
@@ -60,11 +74,12 @@ class Report:
     batch_sizes: tuple[int, ...]
     seed: int
     notes: list[str] = field(default_factory=list)
+    lengths: tuple[int, ...] = ()
 
     @property
     def failures(self):
         """The artefacts that failed."""
-        return [artefact for artefact in self.artefacts if artefact.status != PASSED]
+        return [artefact for artefact in self.artefacts if artefact.status == FAILED]
 
     def save(self, path):
         """Writes the report as JSON; the artefacts' paths become relative to it."""
@@ -90,16 +105,16 @@ class Report:
             table.add_column(name, justify="right")
         table.add_column("result", overflow="fold")
         for artefact in self.artefacts:
-            passed = artefact.status == PASSED
+            made = artefact.status != FAILED
             result = f"{artefact.status}: {artefact.message}" if artefact.message else artefact.status
             table.add_row(
                 artefact.format,
                 Text(Path(artefact.path).name if artefact.path else "–"),
-                _size(artefact.bytes) if passed else "–",
+                readable_size(artefact.bytes) if made else "–",
                 f"{artefact.seconds:.1f}",
                 "–" if artefact.difference is None else f"{artefact.difference:.1e}",
                 f"{artefact.tolerance:.0e}",
-                Text(result, style="green" if passed else "red"),
+                Text(result, style=COLOURS[artefact.status]),
             )
         return table
 
@@ -123,7 +138,7 @@ def in_short(error):
     return f"{type(error).__name__}: {lines[0][:400]}"
 
 
-def _size(count):
+def readable_size(count):
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -4,11 +4,12 @@
     runner.inputs                      # (Tensor(name="input", shape=(None, 28, 28, 1), dtype="float32"),)
     runner.run({"input": images})      # {"output": array}
 
-The ONNX and TFLite runners need neither TensorFlow nor Keras.
+Only the runners of Keras models and SavedModels need Keras or TensorFlow.
 """
 
 import contextlib
 import functools
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from kzoo import engine
 from kzoo.export.report import in_short
 
 SIGNATURE = "serving_default"
+SIGNATURE_FILE = "signature.json"  # in PyTorch's archives, which keep no names
+OPENVINO_FILE = "model.xml"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Runner:
     """A model that maps named arrays to named arrays.
 
     Attributes:
-        format: the artefact's format, one of `savedmodel`, `onnx`, `tflite`, `keras`.
+        format: the artefact's format: `keras` or one of `kzoo.export.formats.FORMATS`; `tflite` for all precisions.
         inputs: a tuple of `Tensor`: name, shape (`None` where free) and dtype.
         outputs: the same for the outputs; empty where they are known only after a run.
     """
@@ -101,6 +104,8 @@ class KerasRunner(Runner):
         self._inputs = signature.inputs_of(model)
         self.inputs = self._inputs.tensors
         self._compiled = None
+        # On JAX the call is passed on as it is, to a subclass that may have no such argument.
+        self._has_training = "training" in inspect.signature(model.call).parameters
 
     def _run(self, arrays):
         import keras
@@ -117,13 +122,14 @@ class KerasRunner(Runner):
     def _call(self, inputs):
         import keras
 
+        options = {"training": False} if self._has_training else {}
         if keras.config.backend() != "jax":
-            return self.model(inputs, training=False)
+            return self.model(inputs, **options)
         import jax
 
         # Compiled as a whole it starts two to three times faster than operator by operator.
         if self._compiled is None:
-            self._compiled = jax.jit(functools.partial(self.model.stateless_call, training=False))
+            self._compiled = jax.jit(functools.partial(self.model.stateless_call, **options))
         state = self.model.non_trainable_variables
         outputs, changed = self._compiled(
             [variable.value for variable in self.model.trainable_variables],
@@ -148,11 +154,11 @@ class SavedModelRunner(Runner):
             raise ValueError(f"the SavedModel has no signature {SIGNATURE!r}. Received: {path}")
         self._function = self._loaded.signatures[SIGNATURE]
         self.inputs = tuple(
-            _tensor(name, spec.shape.as_list(), spec.dtype.name)
+            tensor_of(name, spec.shape.as_list(), spec.dtype.name)
             for name, spec in self._function.structured_input_signature[1].items()
         )
         self.outputs = tuple(
-            _tensor(name, spec.shape.as_list() if spec.shape.rank is not None else (), spec.dtype.name)
+            tensor_of(name, spec.shape.as_list() if spec.shape.rank is not None else (), spec.dtype.name)
             for name, spec in self._function.structured_outputs.items()
         )
 
@@ -177,7 +183,7 @@ class OnnxRunner(Runner):
     def _describe(self, node):
         dtype = node.type.removeprefix("tensor(").removesuffix(")")
         shape = [size if isinstance(size, int) else None for size in node.shape]
-        return _tensor(node.name, shape, {"float": "float32", "double": "float64"}.get(dtype, dtype))
+        return tensor_of(node.name, shape, {"float": "float32", "double": "float64"}.get(dtype, dtype))
 
     def _run(self, arrays):
         names = [tensor.name for tensor in self.outputs]
@@ -190,6 +196,13 @@ class TFLiteRunner(Runner):
     format = "tflite"
 
     def __init__(self, path):
+        from kzoo.export.operators import flex_operators
+
+        if flex := flex_operators(path):
+            # TensorFlow's own interpreter has lost the delegate for them too, in 2.20 (LiteRT issue 6458).
+            raise ValueError(
+                f"the stock interpreter lacks operators of TensorFlow's: {', '.join(flex)}. Received: {path}"
+            )
         litert = engine.require("ai_edge_litert.interpreter", "export")
         self._interpreter = litert.Interpreter(model_path=str(path))
         signatures = self._interpreter.get_signature_list()
@@ -202,7 +215,7 @@ class TFLiteRunner(Runner):
     @staticmethod
     def _describe(details):
         return tuple(
-            _tensor(
+            tensor_of(
                 name,
                 [None if size < 0 else size for size in detail["shape_signature"]],
                 np.dtype(detail["dtype"]).name,
@@ -215,7 +228,10 @@ class TFLiteRunner(Runner):
 
 
 def open_artefact(path):
-    """Opens a SavedModel directory, an `.onnx`, `.tflite` or `.keras` file, or a folder with `model.keras`.
+    """Opens an exported model, a `.keras` file, or a folder with `model.keras`.
+
+    The format is told by what lies at `path`: a SavedModel, `.mlpackage` or OpenVINO directory, or an `.onnx`,
+    `.tflite`, `.pt2`, `.pt` (TorchScript) or OpenVINO `.xml` file.
 
     Returns:
         A `Runner`.
@@ -225,23 +241,34 @@ def open_artefact(path):
         ValueError: if it is none of these, or damaged.
         ImportError: if the package that runs it is missing.
     """
+    from kzoo.export.vendors import CoreMLRunner, OpenVINORunner, TorchRunner
+
+    folders = {
+        "saved_model.pb": SavedModelRunner,
+        OPENVINO_FILE: OpenVINORunner,
+        "Manifest.json": CoreMLRunner,
+    }
+    files = {".onnx": OnnxRunner, ".tflite": TFLiteRunner, ".pt2": TorchRunner, ".pt": TorchRunner}
+    files[".xml"] = OpenVINORunner
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no such file or directory. Received: {path}")
     if path.is_dir():
-        if (path / "saved_model.pb").is_file():
-            return _open(SavedModelRunner, path)
+        for file, runner in folders.items():
+            if (path / file).is_file():
+                return _open(runner, path)
         if not (path / "model.keras").is_file():
-            raise ValueError(f"a directory must hold saved_model.pb or model.keras. Received: {path}")
+            known = ", ".join(folders)
+            raise ValueError(f"a directory must hold {known} or model.keras. Received: {path}")
         path = path / "model.keras"
     if path.suffix == ".keras":
         from kzoo.export.archive import load_keras
 
         return KerasRunner(load_keras(path))
-    runners = {".onnx": OnnxRunner, ".tflite": TFLiteRunner}
-    if path.suffix not in runners:
-        raise ValueError(f"expected a SavedModel directory or .onnx, .tflite or .keras. Received: {path}")
-    return _open(runners[path.suffix], path)
+    if path.suffix not in files:
+        known = ", ".join([*files, ".keras"])
+        raise ValueError(f"expected the directory of an export or one of {known}. Received: {path}")
+    return _open(files[path.suffix], path)
 
 
 def _open(runner, path):
@@ -255,7 +282,8 @@ def _open(runner, path):
         raise ValueError(f"not a readable {runner.format} artefact: {path} ({in_short(error)})") from error
 
 
-def _tensor(name, shape, dtype):
+def tensor_of(name, shape, dtype):
+    """A `Tensor` whose sizes are plain numbers."""
     return Tensor(name, tuple(None if size is None else int(size) for size in shape), dtype)
 
 

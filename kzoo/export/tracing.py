@@ -8,12 +8,13 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from kzoo.export.signature import inputs_of, named_outputs
 
 
-def trace(model, batch=None, inline=True):
+def trace(model, shapes=None, inline=True):
     """Traces a model for inference.
 
     Args:
         model: a Keras model on the TensorFlow engine.
-        batch: the batch size to fix, or `None` to leave it free (or as the model fixes it).
+        shapes: a shape by input, with `None` where it stays free; or a batch size to fix; or `None` to leave free
+            what the model leaves free.
         inline: see `_without_xla`.
 
     Returns:
@@ -28,7 +29,11 @@ def trace(model, batch=None, inline=True):
 
     specs = []
     for tensor in inputs.tensors:
-        shape = tensor.shape if batch is None else (batch, *tensor.shape[1:])
+        shape = tensor.shape
+        if isinstance(shapes, dict):
+            shape = shapes[tensor.name]
+        elif shapes is not None:
+            shape = (shapes, *shape[1:])
         specs.append(tf.TensorSpec(shape, tensor.dtype, tensor.name))
     traced = tf.function(infer, input_signature=specs)
     with _without_xla(inline):
@@ -36,13 +41,13 @@ def trace(model, batch=None, inline=True):
     return traced, specs
 
 
-def freeze(model, batch=None):
+def freeze(model, shapes=None):
     """Like `trace`, with the variables and every other tensor that the model refers to as constants.
 
     Freezing loses the names of arguments and results: the arguments come in the order of their names, the
     results in that of the sorted keys. The function returned takes and gives them as `trace` does.
     """
-    traced, specs = trace(model, batch)
+    traced, specs = trace(model, shapes)
     concrete = traced.get_concrete_function()
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     arguments = [placeholder.name.split(":")[0] for placeholder in frozen.inputs]

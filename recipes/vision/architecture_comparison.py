@@ -130,7 +130,10 @@ def main(
     figures |= {f"{row['model']}_step_ms": row["step_ms"] for row in rows}
     best = max(rows, key=lambda row: row["test_accuracy"])
     figures["best_accuracy"] = best["test_accuracy"]
-    run.finish(figures=figures, model=", ".join(names), data=images.name, parameters=best["parameters"])
+    costs = [{key: value for key, value in row.items() if key != "history"} for row in rows]
+    run.finish(
+        figures=figures, model=best["model"], data=images.name, parameters=best["parameters"], costs=costs
+    )
     return figures
 
 
