@@ -40,13 +40,7 @@ class Entry:
         return f"kzoo run {self.recipe} --backend {self.engine} {self.arguments}".strip()
 
 
-PAGES = {
-    "speed": "RESULTS.md",
-    "matrix": "MATRIX.md",
-    "serving": "SERVING.md",
-    "soak": "SOAK.md",
-    "formats": "FORMATS.md",
-}
+PAGES = {"speed": "RESULTS.md", "matrix": "MATRIX.md", "serving": "SERVING.md", "formats": "FORMATS.md"}
 FASHION = "--data fashion_mnist --epochs 12 --batch-size 64 --learning-rate 0.002 --dropout 0.25 --flip"
 TWO_CONVOLUTIONS = "92.2 to 93.2 % (zalandoresearch/fashion-mnist, two convolutions)"
 ENTRIES = [
@@ -141,6 +135,18 @@ def costs():
     return "\n".join(lines)
 
 
+def soak(f):
+    """What became of the requests while versions were swapped, as a sentence."""
+    versions = ", ".join(f"{count:,} by version {number}" for number, count in f["by_version"].items())
+    return (
+        f"{f['requests']:,} requests by {f['clients']} retrying clients (REST and gRPC) during three version "
+        f"swaps and one SIGTERM and restart: {f['lost']} lost, {f['wrong']} wrong or by a half-loaded "
+        f"version; {versions}. "
+        f"{f['seconds']:.0f} s in all, {f['restart_seconds']:.1f} s of them the restart; median {f['p50_ms']:.0f} ms, "
+        f"p99 {f['p99_ms']:.0f} ms ({f['machine']}, {f['date']}; `python benchmarks/soak.py`)."
+    )
+
+
 def commands():
     """The commands behind the figures."""
     return "\n".join(f["command"] for f in _read().values())
@@ -157,6 +163,8 @@ def write_tables():
         if path.exists():
             shown = re.sub(r"^# .*\n+", "", path.read_text()).strip().replace("## ", "### ")
             content = _between(content, section, shown)
+    if (path := ROOT / "benchmarks" / "soak.json").exists():
+        content = _between(content, "soak", soak(json.loads(path.read_text())))
     readme.write_text(content)
     for name in {f["recipe"] for f in _read().values()}:
         _write_score(name)
