@@ -40,7 +40,7 @@ class Entry:
         return f"kzoo run {self.recipe} --backend {self.engine} {self.arguments}".strip()
 
 
-PAGES = {"speed": "RESULTS.md", "matrix": "MATRIX.md", "serving": "SERVING.md", "formats": "FORMATS.md"}
+PAGES = {"speed": "RESULTS.md", "matrix": "MATRIX.md", "serving": "SERVING.md"}
 FASHION = "--data fashion_mnist --epochs 12 --batch-size 64 --learning-rate 0.002 --dropout 0.25 --flip"
 TWO_CONVOLUTIONS = "92.2 to 93.2 % (zalandoresearch/fashion-mnist, two convolutions)"
 ENTRIES = [
@@ -147,6 +147,47 @@ def soak(f):
     )
 
 
+def formats(f, folded=None):
+    """One model in all formats, as a Markdown table; beside it the times of the model with its norms folded."""
+    floats = {row["format"]: row["bytes"] for row in f["rows"]}
+    after = {row["format"]: row["p50_ms"] for row in (folded or {"rows": []})["rows"]}
+    head = ["format", "size", "÷ float TFLite", "p50 ms", "p95 ms", f"examples/s at {f['batch']}"]
+    head += ["peak MB", "difference", "accuracy", "verdict"] + (["p50 ms, folded"] if folded else [])
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    for row in f["rows"]:
+        size = row["bytes"]
+        cells = [
+            row["format"],
+            "" if size is None else f"{size / 1e3:,.0f} kB",
+            f"{size / floats['tflite']:.2f}" if size and row["format"].startswith("tflite") else "",
+            *(
+                "" if row[key] is None else format(row[key], form)
+                for key, form in (
+                    ("p50_ms", ".2f"),
+                    ("p95_ms", ".2f"),
+                    ("throughput", ",.0f"),
+                    ("memory_mb", ",.0f"),
+                    ("difference", ".1e"),
+                    ("accuracy", ".2%"),
+                )
+            ),
+            row["status"],
+        ]
+        if folded:
+            time = after.get(row["format"])
+            cells.append(f"{time:.2f}" if time and row["format"] != "keras" else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    threads = f"{f['threads']} thread{'s' * (f['threads'] > 1)}"
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{f['model']} from {f['engine']}; {f['examples']:,} test images of {f['data']}; "
+            f"{f['machine']}, {threads}.",
+        ]
+    )
+
+
 def commands():
     """The commands behind the figures."""
     return "\n".join(f["command"] for f in _read().values())
@@ -165,6 +206,10 @@ def write_tables():
             content = _between(content, section, shown)
     if (path := ROOT / "benchmarks" / "soak.json").exists():
         content = _between(content, "soak", soak(json.loads(path.read_text())))
+    if (path := ROOT / "benchmarks" / "formats.json").exists():
+        folded = path.with_name("formats_folded.json")
+        folded = json.loads(folded.read_text()) if folded.exists() else None
+        content = _between(content, "formats", formats(json.loads(path.read_text()), folded))
     readme.write_text(content)
     for name in {f["recipe"] for f in _read().values()}:
         _write_score(name)

@@ -85,6 +85,9 @@ def benchmark(command):
         "--samples", type=int, default=2000, help="test images at most; default: %(default)s"
     )
     _import_option(command)
+    command.add_argument(
+        "--fold", action="store_true", help="fold batch normalisation into the layers before it"
+    )
 
     def run(options):
         from pathlib import Path
@@ -102,6 +105,7 @@ def benchmark(command):
             batch=options.batch,
             seconds=options.seconds,
             samples=options.samples,
+            fold=options.fold,
             progress=_line(console),
         )
         console.print(result)

@@ -139,6 +139,7 @@ def benchmark(
     seconds=2.0,
     samples=2000,
     max_drop=0.01,
+    fold=False,
     seed=0,
     progress=None,
 ):
@@ -153,6 +154,7 @@ def benchmark(
         batch, seconds: examples in a batch, for the throughput; how long each of the two timings lasts.
         samples: at most so many test images.
         max_drop: how much accuracy a quantised artefact may lose.
+        fold: folds batch normalisation into the layers before it before exporting; the Keras model stays as it is.
         seed, progress: as for `kzoo.export.export`.
 
     Returns:
@@ -174,7 +176,7 @@ def benchmark(
     model, source = check_model(model)
     formats = installed_formats() if formats is None else check_formats(formats)
     with tempfile.TemporaryDirectory(prefix="kzoo-benchmark-", ignore_cleanup_errors=True) as scratch:
-        bench = _Bench(model, given, source, Path(scratch), threads, batch, seconds, max_drop)
+        bench = _Bench(model, given, source, Path(scratch), threads, batch, seconds, max_drop, fold)
         bench.prepare(data, samples, seed)
         folder = Path(directory) if directory else Path(scratch, "artefacts")
         artefacts = bench.export(formats, folder, seed, progress)
@@ -194,11 +196,14 @@ def installed_formats():
 class _Bench:
     """What one benchmark is about, and where it keeps its files."""
 
-    def __init__(self, model, given, source, scratch, threads, batch, seconds, max_drop):
+    def __init__(self, model, given, source, scratch, threads, batch, seconds, max_drop, fold=False):
         import keras
 
         self.model, self.given, self.source, self.scratch = model, given, source, scratch
         self.engine, self.max_drop, self.notes = keras.config.backend(), max_drop, []
+        self.fold = fold
+        if fold:
+            self.notes.append("batch normalisation folded in the artefacts")
         self.data, self.labels, self.examples, self.representative = None, None, 0, None
         self.options = {"threads": threads, "batch": batch, "seconds": seconds, "labelled": None}
 
