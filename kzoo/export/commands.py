@@ -130,9 +130,11 @@ def _import(options):
 
 
 def _console():
+    """The console; where nobody looks at a terminal, tables are as wide as they want to be."""
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
 
 
 def _line(console):
