@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+# By the variable and not the option: what is built from source obeys it too.
+INSTALL := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 ENGINES := tensorflow torch jax
 DEMO := runs/image_classification/digits-cnn-jax
 

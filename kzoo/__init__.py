@@ -22,7 +22,9 @@ _HOMES = {  # public name: the module that defines it; a module's own name stand
     "set_seed": "kzoo.seeding",
     "value_and_grad": "kzoo.autodiff",
 }
-_MODULES = ("callbacks", "data", "export", "models", "optimizers", "plots", "predict")
+# Rooms whose classes saved files may name: imported with kzoo, so that Keras finds them.
+_ROOMS = ("callbacks", "layers", "learners", "losses", "metrics", "optimizers")
+_MODULES = (*_ROOMS, "data", "export", "models", "plots", "predict", "scratch")
 
 __all__ = [*sorted(_HOMES), *_MODULES]
 
@@ -52,5 +54,5 @@ def _is_command():
 
 if not _is_command():
     # Keras, the core and the classes that saved files may name; nothing heavier.
-    for _name in _HOMES:
+    for _name in (*_HOMES, *_ROOMS):
         __getattr__(_name)

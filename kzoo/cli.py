@@ -56,7 +56,7 @@ def _start(backend):
     engine.choose(backend)
     import kzoo
 
-    for name in kzoo._HOMES:
+    for name in (*kzoo._HOMES, *kzoo._ROOMS):
         getattr(kzoo, name)
 
 

@@ -22,10 +22,12 @@ class Run:
         recipe: its name: the folder is `runs/<recipe>/<name>`.
         name: what tells this run from others of the recipe, e.g. data, model and engine.
         configuration: the arguments of the recipe.
+        engine: what computed it; "numpy" for recipes by hand. By default the engine of this process.
     """
 
-    def __init__(self, recipe, name, configuration):
+    def __init__(self, recipe, name, configuration, engine=None):
         self.recipe = recipe
+        self.engine = engine or keras.config.backend()
         self.configuration = dict(configuration)
         self.folder = check_writable(runs_folder() / recipe / name)
         self._start = time.perf_counter()
@@ -64,16 +66,16 @@ class Run:
                 "configuration": self.configuration,
                 "figures": figures,
                 "seconds": round(self.seconds, 1),
-                "engine": keras.config.backend(),
+                "engine": self.engine,
                 "machine": machine(),
-                "versions": versions(),
+                "versions": versions(self.engine),
                 "date": time.strftime("%Y-%m-%d"),
             },
         )
 
 
-def versions():
+def versions(engine=None):
     """The versions of what the figures depend on."""
-    engine = keras.config.backend()
     found = {"python": platform.python_version(), "kzoo": kzoo.__version__, "keras": keras.__version__}
+    engine = engine or keras.config.backend()
     return found | {name: importlib.metadata.version(name) for name in (engine, "numpy")}

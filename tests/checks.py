@@ -1,54 +1,45 @@
 """The parity gate: every case's arrays, made on one engine; `test_parity.py` compares the engines.
 
-`python tests/checks.py OUT.npz FLOAT` runs all cases on the engine of `KERAS_BACKEND` in that precision. Weights and
-data are drawn by NumPy, so that nothing needs to be carried over; random layers are off.
+`python tests/checks.py OUT.npz FLOAT [ROOM.NAME]` runs all cases, or those whose name begins so, on the engine of
+`KERAS_BACKEND` in that precision. Weights and data are drawn by NumPy, so that nothing needs to be carried over;
+random layers are off.
 """
 
+import functools
+import importlib
+import inspect
 import sys
 
 import keras
 import numpy as np
+from cases.layers import LAYERS
+from cases.losses import LOSSES
+from cases.metrics import METRICS
+from cases.models import MODELS
+from cases.optimizers import OPTIMIZERS, SCHEDULES
 from keras import ops
 from keras.src.backend.common import dtypes
 
 import kzoo
 
-# ---------------------------------------------------------------- cases: public name → a function that makes the thing
-
-
-def _image_model(name, **arguments):
-    return lambda: kzoo.create_model(name, image_shape=(8, 8, 3), num_classes=4, dropout=0.0, **arguments)
-
-
-MODELS = {name: _image_model(name) for name in kzoo.list_models()}
-# keras.layers.BatchNormalization alone agrees between engines to 1e-7 only in float64, so that what stands around it
-# is checked to the full tolerance without it.
-WITHOUT_NORM = {
-    f"{name} without norm": _image_model(name, norm=None) for name in kzoo.list_models(family="cnn")
+ROOMS = {
+    "layers": LAYERS,
+    "losses": LOSSES,
+    "metrics": METRICS,
+    "optimizers": OPTIMIZERS,
+    "optimizers.schedules": SCHEDULES,
 }
-BATCH_NORM = tuple(f"models.{name}/" for name in kzoo.list_models(family="cnn"))
-LAYERS = {}
-LOSSES = {}
-METRICS = {}
-OPTIMIZERS = {
-    "NamedOptimizers": lambda: kzoo.optimizers.NamedOptimizers(
-        {"first": keras.optimizers.Adam(0.1, clipnorm=1.0), "second": keras.optimizers.SGD(0.1, momentum=0.9)}
-    ),
-}
-ROOMS = {"models": MODELS, "layers": LAYERS, "losses": LOSSES, "metrics": METRICS, "optimizers": OPTIMIZERS}
+# Found in __all__ of a room, but not a thing to compute.
+NOT_CASES = {"optimizers.schedules"}
 
 
 def uncovered(rooms=None):
     """Public names of the rooms that have no case, as `room.name`."""
     missing = [f"models.{name}" for name in kzoo.list_models() if name not in MODELS]
-    for room, cases in (rooms or ROOMS).items():
-        if room == "models":
-            continue
-        try:
-            module = __import__(f"kzoo.{room}", fromlist=["*"]) if isinstance(room, str) else room
-        except ImportError:
-            continue  # the room has not been built yet
-        missing += [f"{room}.{name}" for name in getattr(module, "__all__", ()) if name not in cases]
+    for room, cases in (ROOMS if rooms is None else rooms).items():
+        known = {case.partition(",")[0] for case in cases} | {name.rpartition(".")[2] for name in NOT_CASES}
+        module = importlib.import_module(f"kzoo.{room}")
+        missing += [f"{room}.{name}" for name in module.__all__ if name not in known]
     return missing
 
 
@@ -59,8 +50,20 @@ def draw(shape, seed, scale=1.0, dtype=None):
     return (np.random.default_rng(seed).normal(size=shape) * scale).astype(dtype or keras.config.floatx())
 
 
+def floating(structure):
+    """NumPy arrays as tensors; floating-point ones in the precision of this run."""
+    return keras.tree.map_structure(
+        lambda a: ops.convert_to_tensor(
+            a, keras.config.floatx() if np.asarray(a).dtype.kind == "f" else None
+        ),
+        structure,
+    )
+
+
 def set_weights(layer):
     for i, variable in enumerate(layer.weights):
+        if not keras.backend.is_float_dtype(variable.dtype):
+            continue
         if variable.path.endswith("moving_variance"):
             value = 1.0 + np.abs(draw(variable.shape, i))
         else:
@@ -92,16 +95,95 @@ def check_model(make, seed=0):
     return arrays | {f"step.{i}": np.asarray(v.numpy()) for i, v in enumerate(model.weights)}
 
 
-def check_optimizer(make):
-    """Three steps on given gradients."""
-    named = make()
-    arrays = {}
-    for i, name in enumerate(named):
-        variable = keras.Variable(draw((5, 3), i), name=f"v{i}")
-        named.build_part(name, [variable])
+def check_layer(make):
+    """Forward in both modes, gradients to weights and inputs, and three SGD steps."""
+    layer, inputs, *options = make()
+    options = {"training": True, "kwargs": {}} | (options[0] if options else {})
+    inputs = floating(inputs)
+    takes_mode = "training" in inspect.signature(layer.call).parameters
+
+    def run(inputs, training):
+        mode = {"training": training} if takes_mode else {}
+        return keras.tree.flatten(layer(inputs, **options["kwargs"], **mode))
+
+    run(inputs, False)
+    set_weights(layer)
+    arrays = {f"forward.{i}": ops.convert_to_numpy(y) for i, y in enumerate(run(inputs, False))}
+    sources = [x for x in keras.tree.flatten(inputs) if keras.backend.is_float_dtype(x.dtype)]
+
+    def loss(sources):
+        given, places = iter(sources), keras.tree.flatten(inputs)
+        filled = [next(given) if keras.backend.is_float_dtype(x.dtype) else x for x in places]
+        outputs = run(keras.tree.pack_sequence_as(inputs, filled), options["training"])
+        total = sum(layer.losses, ops.zeros(()))
+        for i, output in enumerate(outputs):
+            if keras.backend.is_float_dtype(output.dtype):
+                target = ops.convert_to_tensor(draw(output.shape, 50 + i))
+                total = total + ops.mean(ops.square(ops.subtract(output, target)))
+        return total
+
+    if sources:
+        gradients = kzoo.grad(loss)(sources)
+        arrays |= {f"gradient.input.{i}": ops.convert_to_numpy(g) for i, g in enumerate(gradients)}
+    if variables := layer.trainable_variables:
+        optimizer = keras.optimizers.SGD(0.05)
+        optimizer.build(variables)
         for step in range(3):
-            named[name].apply([ops.convert_to_tensor(draw((5, 3), 10 * i + step))], [variable])
-            arrays[f"step.{name}.{step}"] = np.asarray(variable.numpy())
+            value, gradients = kzoo.value_and_grad(lambda: loss(sources), variables)()
+            arrays |= {f"gradient.{step}.{i}": ops.convert_to_numpy(g) for i, g in enumerate(gradients)}
+            arrays[f"loss.{step}"] = ops.convert_to_numpy(value)
+            optimizer.apply(gradients, variables)
+    weights = [v for v in layer.weights if keras.backend.is_float_dtype(v.dtype)]
+    return arrays | {f"step.{i}": np.asarray(v.numpy()) for i, v in enumerate(weights)}
+
+
+def check_loss(make):
+    """Per-sample values, the reduced value and its gradient to the predictions."""
+    loss, y_true, y_pred = make()
+    y_true, y_pred = floating(y_true), floating(y_pred)
+    value, gradients = kzoo.value_and_grad(lambda y_pred: loss(y_true, y_pred))(y_pred)
+    arrays = {"forward": ops.convert_to_numpy(loss.call(y_true, y_pred)), "loss": ops.convert_to_numpy(value)}
+    gradients = keras.tree.flatten(gradients)
+    return arrays | {f"gradient.{i}": ops.convert_to_numpy(g) for i, g in enumerate(gradients)}
+
+
+def check_metric(make):
+    """The result after each batch, and after a reset."""
+    metric, batches = make()
+    arrays = {}
+    for i, batch in enumerate(batches):
+        metric.update_state(*floating(tuple(batch)))
+        for j, result in enumerate(keras.tree.flatten(metric.result())):
+            arrays[f"forward.{i}.{j}"] = ops.convert_to_numpy(result)
+    metric.reset_state()
+    metric.update_state(*floating(tuple(batches[-1])))
+    for j, result in enumerate(keras.tree.flatten(metric.result())):
+        arrays[f"forward.reset.{j}"] = ops.convert_to_numpy(result)
+    return arrays
+
+
+def check_schedule(make):
+    """Its values by step."""
+    schedule = make()
+    return {"forward": np.asarray([ops.convert_to_numpy(schedule(step)) for step in range(40)])}
+
+
+def check_optimizer(make):
+    """Six steps on given gradients."""
+    optimizer = make()
+    named = isinstance(optimizer, kzoo.optimizers.NamedOptimizers)
+    parts = {name: optimizer[name].apply for name in optimizer} if named else {"": optimizer.apply}
+    arrays = {}
+    for i, (name, apply) in enumerate(parts.items()):
+        variables = [
+            keras.Variable(draw((5, 3), i), name=f"v{i}"),
+            keras.Variable(draw((4,), i), name=f"b{i}"),
+        ]
+        optimizer.build_part(name, variables) if named else optimizer.build(variables)
+        for step in range(6):
+            apply([ops.convert_to_tensor(draw(v.shape, 10 * i + step)) for v in variables], variables)
+            for j, variable in enumerate(variables):
+                arrays[f"step.{name}.{step}.{j}"] = np.asarray(variable.numpy())
     return arrays
 
 
@@ -138,18 +220,29 @@ def check_learner():
     return {f"loss.{name}": np.asarray(values) for name, values in logs.items()}
 
 
-def run(path, floatx):
-    """All cases in one precision; arrays are named `case/array`."""
+def run(path, floatx, only=""):
+    """All cases in one precision; arrays are named `case/array`. `only` keeps those whose name begins so."""
     # Keras computes products of float64 in float32 on PyTorch and JAX; a wrong formula could hide behind that.
     dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(floatx)
     arrays = {}
-    checks = {f"models.{name}": lambda make=make: check_model(make) for name, make in MODELS.items()}
-    checks |= {
-        f"optimizers.{name}": lambda make=make: check_optimizer(make) for name, make in OPTIMIZERS.items()
+    kinds = {
+        "models": (check_model, MODELS),
+        "layers": (check_layer, LAYERS),
+        "losses": (check_loss, LOSSES),
+        "metrics": (check_metric, METRICS),
+        "optimizers": (check_optimizer, OPTIMIZERS),
+        "schedules": (check_schedule, SCHEDULES),
     }
-    checks |= {"autodiff": check_autodiff, "learner": check_learner}
+    checks = {
+        f"{room}.{case}": functools.partial(check, make)
+        for room, (check, cases) in kinds.items()
+        for case, make in cases.items()
+        if f"{room}.{case}".startswith(only)
+    }
+    if not only:
+        checks |= {"autodiff": check_autodiff, "learner": check_learner}
     for case, check in checks.items():
         arrays |= {f"{case}/{name}": array for name, array in check().items()}
     np.savez(path, **arrays)

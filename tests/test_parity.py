@@ -1,18 +1,13 @@
 """The same forward, gradient and steps on every engine: the cases of `checks.py`, one process per engine."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import checks
 import numpy as np
+import parity_of
 import pytest
 
 from kzoo import engine
 
 pytestmark = pytest.mark.once
-HERE = Path(__file__).parent
 # Largest ||a - b|| over ||b||, by what an array's name starts with.
 TOLERANCES = {
     "float64": {"forward": 1e-9, "gradient": 1e-9, "loss": 1e-9, "step": 1e-9},
@@ -26,22 +21,12 @@ SLOTS = ("optimizers.", "learner/")
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory):
     """Engine and precision to the arrays of all cases."""
-    folder, found = tmp_path_factory.mktemp("parity"), {}
-    for name in engine.installed():
-        for precision in TOLERANCES:
-            path = folder / f"{name}-{precision}.npz"
-            environment = os.environ | {
-                "KERAS_BACKEND": name,
-                "JAX_ENABLE_X64": str(int(precision == "float64")),
-            }
-            subprocess.run(
-                [sys.executable, "-W", "ignore", HERE / "checks.py", path, precision],
-                check=True,
-                env=environment,
-            )
-            with np.load(path) as loaded:
-                found[name, precision] = dict(loaded)
-    return found
+    folder = tmp_path_factory.mktemp("parity")
+    return {
+        (name, precision): parity_of.arrays(folder, name, precision)
+        for name in engine.installed()
+        for precision in TOLERANCES
+    }
 
 
 def test_the_three_engines_are_here():
@@ -60,7 +45,7 @@ def test_engines_agree(arrays, other, precision):
         tolerance = TOLERANCES[precision][kind]
         if precision == "float64" and name.startswith(SLOTS):
             tolerance = 1e-5
-        worst[name] = float(np.linalg.norm(a - b) / (np.linalg.norm(b) + 1e-12)) / tolerance
+        worst[name] = parity_of.distance(a, b) / tolerance
         assert np.isfinite(a).all(), name
     failed = {name: f"{value:.1f} times the tolerance" for name, value in worst.items() if value > 1}
     assert not failed

@@ -1,0 +1,3 @@
+"""Layers beside `keras.layers`."""
+
+__all__ = []

@@ -1,0 +1,3 @@
+"""Training steps beside `fit`'s own: a `kzoo.Learner` around a model."""
+
+__all__ = []

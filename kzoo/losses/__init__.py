@@ -1,0 +1,3 @@
+"""Losses beside `keras.losses`."""
+
+__all__ = []

@@ -1,0 +1,3 @@
+"""Metrics beside `keras.metrics`."""
+
+__all__ = []

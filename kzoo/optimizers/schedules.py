@@ -1,0 +1,3 @@
+"""Learning-rate schedules beside `keras.optimizers.schedules`."""
+
+__all__ = []
