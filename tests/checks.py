@@ -30,7 +30,7 @@ ROOMS = {
     "optimizers.schedules": SCHEDULES,
 }
 # Found in __all__ of a room, but not a thing to compute.
-NOT_CASES = {"optimizers.schedules"}
+NOT_CASES = {"optimizers.schedules", "optimizers.layer_decay"}
 
 
 def uncovered(rooms=None):

@@ -3,10 +3,32 @@
 import keras
 
 import kzoo
+from kzoo.optimizers import schedules
+
+
+def _fall():
+    return schedules.OneCycle(0.1, 11, rise=0.05)
+
 
 OPTIMIZERS = {
     "NamedOptimizers": lambda: kzoo.optimizers.NamedOptimizers(
         {"first": keras.optimizers.Adam(0.1, clipnorm=1.0), "second": keras.optimizers.SGD(0.1, momentum=0.9)}
     ),
+    "LayerwiseLearningRates": lambda: kzoo.optimizers.LayerwiseLearningRates(
+        keras.optimizers.SGD(0.1), {"v*": 0.25, "b*": 0.0}
+    ),
+    "Lookahead": lambda: kzoo.optimizers.Lookahead(keras.optimizers.SGD(0.1), sync_period=2),
+    "NormalizedGradient": lambda: kzoo.optimizers.NormalizedGradient(keras.optimizers.SGD(0.1)),
 }
-SCHEDULES = {}
+SCHEDULES = {
+    "Chain": lambda: schedules.Chain([0.1, _fall(), 0.01], [5, 15]),
+    "Cyclical": lambda: schedules.Cyclical(0.01, 0.1, 4),
+    "Cyclical, triangular2": lambda: schedules.Cyclical(0.01, 0.1, 4, "triangular2"),
+    "Cyclical, exp_range": lambda: schedules.Cyclical(0.01, 0.1, 4, "exp_range", gamma=0.9),
+    "Noam": lambda: schedules.Noam(512, 10),
+    "OneCycle": lambda: schedules.OneCycle(0.1, 30),
+    "OneCycle, linear": lambda: schedules.OneCycle(0.1, 30, anneal="linear"),
+    "Restarts": lambda: schedules.Restarts(_fall(), 10, length=1.5, height=0.8),
+    "Stretched": lambda: schedules.Stretched(_fall(), 3),
+    "Warmup": lambda: schedules.Warmup(_fall(), 5),
+}

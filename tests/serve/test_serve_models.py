@@ -109,6 +109,7 @@ def test_no_request_fails_and_none_meets_a_closed_version_while_versions_change(
     for number in range(2, 12):
         publish(tmp_path, "m", number)
         assert wait_until(lambda number=number: models.available("m") == [number])
+    assert wait_until(lambda: 11 in seen)
     stopping.set()
     for thread in threads:
         thread.join()

@@ -411,9 +411,14 @@ def test_a_deadline_is_told_over_grpc_and_does_not_stop_the_server(server, web):
 
 
 def test_a_slow_request_of_one_model_holds_up_no_other(server, web):
-    with Client(server.rest, "slow", timeout=60) as client:
-        given = {"x": np.ones(1, "float32"), "rounds": np.array([1500], "int32")}
-        slow = threading.Thread(target=client.predict, args=(given,))
-        slow.start()
-        assert serves_on(web) and slow.is_alive()
-        slow.join()
+    overtaken = []
+    with Client(server.rest, "slow", timeout=120) as client:
+        for rounds in (1500, 6000, 24000):  # a busy machine may need a slower one to be overtaken
+            given = {"x": np.ones(1, "float32"), "rounds": np.array([rounds], "int32")}
+            slow = threading.Thread(target=client.predict, args=(given,))
+            slow.start()
+            overtaken.append(serves_on(web) and slow.is_alive())
+            slow.join()
+            if overtaken[-1]:
+                break
+    assert overtaken[-1]
