@@ -37,11 +37,14 @@ class Learner(keras.Model):
         evaluate_step(data), optional: the same for `evaluate` and validation. Without it Keras's own step is run,
             which needs `compile(loss=…)` and `call`.
         optimizer_targets(name), optional: the variables of that optimizer.
+        logs_compiled = True, optional: `update` returns `compiled_logs(…)`, the loss and metrics given to `compile`,
+            where they are otherwise for Keras's own evaluation only.
 
     On TensorFlow and JAX `update` is traced: its Python side effects happen once, and a tensor kept on `self` is not a
     value. Choose what to train by the list of variables given to `value_and_grad`, not by setting `trainable`.
     """
 
+    logs_compiled = False
     train_step = backend.train_step
     test_step = backend.test_step
 
@@ -88,6 +91,19 @@ class Learner(keras.Model):
         value, gradients = autodiff.value_and_grad(fn, variables)()
         (self.optimizers if optimizer is None else self.optimizers[optimizer]).apply(gradients, variables)
         return value
+
+    def compiled_logs(self, loss, x, y, y_pred, sample_weight=None):
+        """The logs of Keras's own step, for an `update` with `logs_compiled = True`.
+
+        Args:
+            loss: this batch's loss, a scalar.
+            x, y, y_pred, sample_weight: what the compiled metrics are computed of.
+
+        Returns:
+            The epoch's mean loss so far and the results of the metrics given to `compile`.
+        """
+        self._loss_tracker.update_state(loss, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
+        return self.compute_metrics(x, y, y_pred, sample_weight)
 
     # ------------------------------------------------------------------ compiling
 
@@ -161,7 +177,7 @@ class Learner(keras.Model):
     @property
     def metrics(self):
         metrics = super().metrics
-        if not self.compiled or (self._mode == "test" and not self.has_evaluate_step):
+        if not self.compiled or self.logs_compiled or (self._mode == "test" and not self.has_evaluate_step):
             return metrics
         # What compile() was given is for Keras's own evaluation; `update` has no part in it.
         compiled = (self._loss_tracker, self._compile_metrics)
@@ -213,8 +229,11 @@ class Learner(keras.Model):
             self.optimizers.built = True
         if not testing and not self.trainable_variables:
             raise ValueError(f"{type(self).__name__} has no trainable variables: is everything frozen?")
-        own = {metric.name for metric in self.metrics}
-        self._means[self._mode].update({key: keras.metrics.Mean(name=key) for key in logs if key not in own})
+        if not self.logs_compiled or testing:
+            own = {metric.name for metric in self.metrics}
+            self._means[self._mode].update(
+                {key: keras.metrics.Mean(name=key) for key in logs if key not in own}
+            )
         self.built = True
 
     def _rehearse(self, step, name, specs):

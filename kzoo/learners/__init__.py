@@ -1,3 +1,5 @@
-"""Training steps beside `fit`'s own: a `kzoo.Learner` around a model."""
+"""Training steps of their own around any model: each a `kzoo.Learner`."""
 
-__all__ = []
+from kzoo.learners.sharpness_aware import SharpnessAware
+
+__all__ = ["SharpnessAware"]
