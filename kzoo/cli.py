@@ -167,6 +167,39 @@ def _compare(command):
     return run
 
 
+def _runs(command):
+    """what was run: list runs, or compare some by their configurations and figures"""
+    command.add_argument("names", nargs="*", help="runs to compare: folders, or parts of their names")
+    command.add_argument("--folder", help="where the runs are; default: KZOO_RUNS, or runs")
+    command.add_argument("--sort", metavar="FIGURE", help="the highest first; default: by time")
+
+    def run(options):
+        from rich.console import Console
+
+        from kzoo import recipes, runlog
+
+        folder = options.folder or recipes.runs_folder()
+        found = runlog.read(folder)
+        if options.names:
+            chosen = []
+            for name in options.names:
+                matching = [one for one in found if name in one.name]
+                if not matching:
+                    raise engine.unknown("run", name, [one.name for one in found])
+                chosen += [one for one in matching if one not in chosen]
+            found = chosen
+        if not found:
+            raise ValueError(f"no run has left a log here: kzoo run RECIPE leaves one. Received: {folder}")
+        if options.sort:
+            known = {name for one in found for name in one.figures}
+            if options.sort not in known:
+                raise engine.unknown("figure", options.sort, known)
+            found.sort(key=lambda one: one.figures.get(options.sort, float("-inf")), reverse=True)
+        Console().print(runlog.comparison(found) if options.names else runlog.listing(found))
+
+    return run
+
+
 def _predict(command):
     """labels and scores of images, from a run folder or an exported artefact"""
     command.add_argument("model", help="a run folder, a .keras file or an exported artefact")
@@ -213,6 +246,7 @@ _COMMANDS = {
     "list": _list,
     "run": _run,
     "compare": _compare,
+    "runs": _runs,
     "export": _on_an_engine(export.add),
     "verify": _on_an_engine(commands.verify),
     "benchmark": _on_an_engine(commands.benchmark),

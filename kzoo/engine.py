@@ -3,6 +3,7 @@
 Keras fixes its engine when it is first imported. This module therefore imports neither Keras nor an engine.
 """
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
@@ -70,6 +71,19 @@ def require(module, extra):
             raise
         package = module.split(".")[0]
         raise ImportError(f"{package} is not installed: pip install 'kzoo[{extra}]'", name=package) from error
+
+
+@contextlib.contextmanager
+def others_left_out():
+    """Inside, a library that imports whatever engines it finds finds only those that are already in use."""
+    absent = [name for name in ENGINES if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # None: an import fails as if it were not installed
+    try:
+        yield
+    finally:
+        for name in absent:
+            if sys.modules.get(name) is None:
+                del sys.modules[name]
 
 
 def unknown(kind, name, known):

@@ -8,6 +8,7 @@ import keras
 
 import kzoo
 from kzoo.backend.state import tensorflow_left_out
+from kzoo.callbacks.run_log import RunLog
 from kzoo.files import check_writable, replacing, write_json
 from kzoo.machine import machine
 from kzoo.recipes import runs_folder
@@ -17,6 +18,8 @@ CARD = "card.json"
 
 class Run:
     """What one run of a recipe leaves behind, for people and for `export`, `predict` and serving.
+
+    `run.log` is a callback for `fit`: its epochs go into the run's log, which `kzoo runs` shows.
 
     Args:
         recipe: its name: the folder is `runs/<recipe>/<name>`.
@@ -30,6 +33,10 @@ class Run:
         self.engine = engine or keras.config.backend()
         self.configuration = dict(configuration)
         self.folder = check_writable(runs_folder() / recipe / name)
+        self.log = RunLog(
+            self.folder, self.configuration, recipe=recipe, **({"engine": engine} if engine else {})
+        )
+        self.log.start()
         self._start = time.perf_counter()
 
     def path(self, name):
@@ -57,7 +64,7 @@ class Run:
         self.finish(figures=figures, parameters=trained.count_params(), **card)
 
     def finish(self, *, figures, **card):
-        """Writes `card.json` alone, for a run that leaves no single model."""
+        """Writes `card.json` and the end of the log; by itself for a run that leaves no single model."""
         write_json(
             self.path(CARD),
             {
@@ -72,6 +79,7 @@ class Run:
                 "date": time.strftime("%Y-%m-%d"),
             },
         )
+        self.log.end(figures)
 
 
 def versions(engine=None):

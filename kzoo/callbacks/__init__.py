@@ -1,8 +1,22 @@
 """Callbacks beside `keras.callbacks`."""
 
+from kzoo.callbacks.evaluate import Evaluate
 from kzoo.callbacks.learning_rate_finder import LearningRateFinder
 from kzoo.callbacks.monitor import TrainingMonitor
+from kzoo.callbacks.progress import RichProgress
 from kzoo.callbacks.resume import Resume
+from kzoo.callbacks.run_log import RunLog
+from kzoo.callbacks.tensorboard import TensorBoard
 from kzoo.callbacks.weights import Snapshots, StochasticWeightAverage
 
-__all__ = ["LearningRateFinder", "Resume", "Snapshots", "StochasticWeightAverage", "TrainingMonitor"]
+__all__ = [
+    "Evaluate",
+    "LearningRateFinder",
+    "Resume",
+    "RichProgress",
+    "RunLog",
+    "Snapshots",
+    "StochasticWeightAverage",
+    "TensorBoard",
+    "TrainingMonitor",
+]

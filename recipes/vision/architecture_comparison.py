@@ -62,7 +62,7 @@ def train(name, images, configuration, folder):
         batches["train"],
         epochs=epochs,
         validation_data=batches["validation"],
-        callbacks=[resume],
+        callbacks=[resume, run.log],
         verbose=recipes.verbosity(),
     )
     predicted = np.argmax(classifier.predict(batches["test"], verbose=0), axis=-1)
