@@ -1,6 +1,7 @@
 """A run's folder: the model, its card, its curves and pictures."""
 
 import importlib.metadata
+import json
 import platform
 import time
 
@@ -14,6 +15,7 @@ from kzoo.machine import machine
 from kzoo.recipes import runs_folder
 
 CARD = "card.json"
+ROWS = "rows.json"
 
 
 class Run:
@@ -41,6 +43,24 @@ class Run:
 
     def path(self, name):
         return self.folder / name
+
+    def once(self, name, compute):
+        """What `compute()` gives, kept in `rows.json` under a name.
+
+        A run of several trainings that is started again with the same configuration goes on with the next of them.
+
+        Args:
+            name: what tells this part of the run from its others.
+            compute: a function without arguments that gives something JSON can hold.
+        """
+        path = self.path(ROWS)
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        configuration = json.loads(json.dumps(self.configuration))
+        rows = kept.get("rows", {}) if kept.get("configuration") == configuration else {}
+        if name not in rows:
+            rows[name] = compute()
+            write_json(path, {"configuration": configuration, "rows": rows})
+        return rows[name]
 
     @property
     def seconds(self):

@@ -16,7 +16,7 @@ from cases.layers import LAYERS
 from cases.losses import LOSSES
 from cases.metrics import METRICS
 from cases.models import MODELS
-from cases.optimizers import OPTIMIZERS, SCHEDULES
+from cases.optimizers import LEARNERS, OPTIMIZERS, SCHEDULES
 from keras import ops
 from keras.src.backend.common import dtypes
 
@@ -25,6 +25,7 @@ import kzoo
 ROOMS = {
     "layers": LAYERS,
     "losses": LOSSES,
+    "learners": LEARNERS,
     "metrics": METRICS,
     "optimizers": OPTIMIZERS,
     "optimizers.schedules": SCHEDULES,
@@ -162,6 +163,16 @@ def check_metric(make):
     return arrays
 
 
+def check_fit(make):
+    """The losses of two epochs of three batches, and the weights after them."""
+    learner, data = make()
+    set_weights(learner)
+    x, y = (a.astype(keras.config.floatx()) for a in data)
+    losses = learner.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0).history["loss"]
+    arrays = {f"step.{i}": np.asarray(v.numpy()) for i, v in enumerate(learner.weights)}
+    return arrays | {"loss": np.asarray(losses, keras.config.floatx())}
+
+
 def check_schedule(make):
     """Its values by step."""
     schedule = make()
@@ -234,6 +245,7 @@ def run(path, floatx, only=""):
         "metrics": (check_metric, METRICS),
         "optimizers": (check_optimizer, OPTIMIZERS),
         "schedules": (check_schedule, SCHEDULES),
+        "learners": (check_fit, LEARNERS),
     }
     checks = {
         f"{room}.{case}": functools.partial(check, make)

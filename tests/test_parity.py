@@ -1,10 +1,13 @@
 """The same forward, gradient and steps on every engine: the cases of `checks.py`, one process per engine."""
 
+from pathlib import Path
+
 import checks
 import numpy as np
 import parity_of
 import pytest
 
+import kzoo
 from kzoo import engine
 
 pytestmark = pytest.mark.once
@@ -63,5 +66,13 @@ def test_every_public_name_has_a_case():
     assert checks.uncovered() == []
 
 
+def test_every_callback_is_in_a_test():
+    texts = "".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
+    assert [name for name in kzoo.callbacks.__all__ if f"{name}(" not in texts] == []
+
+
 def test_a_public_name_without_a_case_is_found():
-    assert checks.uncovered({"optimizers": {}}) == ["optimizers.NamedOptimizers"]
+    assert checks.uncovered({"optimizers": {}}) == [
+        f"optimizers.{name}"
+        for name in ("LayerwiseLearningRates", "Lookahead", "NamedOptimizers", "NormalizedGradient")
+    ]

@@ -38,17 +38,24 @@ class ImageData:
         return len(self.labels)
 
     def take(self, samples, seed=0):
-        """The same data with at most `samples` images in each part, each class kept in proportion."""
-        if samples is None:
-            return self
+        """The same data with at most `samples` images in each part, each class kept in proportion.
 
-        def cut(part):
-            if part is None or len(part[1]) <= samples:
+        Args:
+            samples: a number for all parts, or one by name of part; `None` leaves a part as it is.
+            seed: decides which images are kept.
+        """
+        names = ("train", "validation", "test")
+        limits = samples if isinstance(samples, dict) else dict.fromkeys(names, samples)
+        if unknown := set(limits) - set(names):
+            raise ValueError(f"the parts are {', '.join(names)}. Received: {sorted(unknown)}")
+
+        def cut(part, limit):
+            if part is None or limit is None or len(part[1]) <= limit:
                 return part
-            chosen = split(part[1], int(samples), seed)[1]
+            chosen = split(part[1], int(limit), seed)[1]
             return part[0][chosen], part[1][chosen]
 
-        return replace(self, train=cut(self.train), validation=cut(self.validation), test=cut(self.test))
+        return replace(self, **{name: cut(getattr(self, name), limit) for name, limit in limits.items()})
 
 
 def split(y, held_out, seed):

@@ -8,7 +8,7 @@ Score      CNN designs, 10,000 images, tensorflow: 87.77% in 8.0 min*, AMD EPYC,
            * from start to finish, with whatever else the machine was doing
 """
 
-import json
+import functools
 import time
 
 import keras
@@ -20,7 +20,6 @@ import kzoo
 from kzoo import plots, recipes
 from kzoo.callbacks import Resume
 from kzoo.data import Batches, Preprocessing
-from kzoo.files import write_json
 from kzoo.models.cost import multiply_adds
 from kzoo.runs import Run
 
@@ -46,7 +45,7 @@ def compiled(name, images, configuration, steps):
     return classifier
 
 
-def train(name, images, configuration, folder):
+def train(name, images, configuration, run):
     """Trains one model, or takes up where it stopped, and gives its row of the table."""
     epochs, batch_size, seed = (configuration[key] for key in ("epochs", "batch_size", "seed"))
     prepare = Preprocessing.fit(images.train[0])
@@ -57,7 +56,7 @@ def train(name, images, configuration, folder):
         for part in ("train", "validation", "test")
     }
     classifier = compiled(name, images, configuration, epochs * len(batches["train"]))
-    resume = Resume(folder, data=batches["train"], configuration=configuration)
+    resume = Resume(run.path(f"resume-{name}"), data=batches["train"], configuration=configuration)
     classifier.fit(
         batches["train"],
         epochs=epochs,
@@ -112,13 +111,7 @@ def main(
         kzoo.create_model(name, image_shape=images.image_shape, num_classes=images.num_classes)
     engine = keras.config.backend()
     run = Run("architecture_comparison", f"{images.name}-{engine}", configuration)
-    rows, done = [], run.path("rows.json")
-    kept = json.loads(done.read_text()) if done.exists() else {}
-    kept = kept.get("rows", []) if kept.get("configuration") == configuration else []
-    for name in names:
-        row = next((row for row in kept if row["model"] == name), None)
-        rows.append(row or train(name, images, configuration, run.path(f"resume-{name}")))
-        write_json(done, {"configuration": configuration, "rows": rows})
+    rows = [run.once(name, functools.partial(train, name, images, configuration, run)) for name in names]
     times = step_times(names, images, configuration)
     rows = [{**row, "step_ms": times[row["model"]]} for row in rows]
     table = Table("model", "test accuracy", "parameters", "multiply-adds", "ms a step", title=images.name)

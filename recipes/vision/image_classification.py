@@ -84,7 +84,11 @@ def main(
     )
     resume = Resume(run.path("resume"), data=train, configuration=configuration)
     classifier.fit(
-        train, epochs=epochs, validation_data=validation, callbacks=[resume, run.log], verbose=recipes.verbosity()
+        train,
+        epochs=epochs,
+        validation_data=validation,
+        callbacks=[resume, run.log],
+        verbose=recipes.verbosity(),
     )
 
     scores = classifier.predict(test, verbose=0)

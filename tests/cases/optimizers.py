@@ -1,6 +1,7 @@
 """Optimizers and schedules for the parity gate: name to a function that makes one."""
 
 import keras
+import numpy as np
 
 import kzoo
 from kzoo.optimizers import schedules
@@ -19,6 +20,23 @@ OPTIMIZERS = {
     ),
     "Lookahead": lambda: kzoo.optimizers.Lookahead(keras.optimizers.SGD(0.1), sync_period=2),
     "NormalizedGradient": lambda: kzoo.optimizers.NormalizedGradient(keras.optimizers.SGD(0.1)),
+}
+
+
+def _sharpness_aware(adaptive):
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(5, activation="tanh"), keras.layers.Dense(2)]
+    )
+    learner = kzoo.learners.SharpnessAware(model, rho=0.3, adaptive=adaptive)
+    learner.compile(keras.optimizers.SGD(0.1), loss="mse")
+    rng = np.random.default_rng(0)
+    return learner, (rng.normal(size=(12, 4)), rng.normal(size=(12, 2)))
+
+
+# Each makes a compiled learner and the data of a `fit`.
+LEARNERS = {
+    "SharpnessAware": lambda: _sharpness_aware(False),
+    "SharpnessAware, adaptive": lambda: _sharpness_aware(True),
 }
 SCHEDULES = {
     "Chain": lambda: schedules.Chain([0.1, _fall(), 0.01], [5, 15]),
