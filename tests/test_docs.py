@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import keras
 import pytest
+
+import kzoo
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -22,14 +25,13 @@ def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):
 
 @pytest.mark.once
 def test_links_and_names_of_the_pages_are_there():
-    import kzoo
-
     for page in DOCS.glob("*.md"):
         text = page.read_text()
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
-        for path in set(re.findall(r"`kzoo\.((?:[a-z_]+\.)*[A-Za-z_]+)[`(]", text)):
-            found = kzoo
-            for part in path.split("."):
+        for path in set(re.findall(r"`((?:kzoo|keras)\.(?:[a-z_]+\.)*[A-Za-z0-9_]+)[`(]", text)):
+            found = {"kzoo": kzoo, "keras": keras}[path.partition(".")[0]]
+            for part in path.split(".")[1:]:
+                assert hasattr(found, part), f"{page.name}: {path}"
                 found = getattr(found, part)

@@ -84,3 +84,12 @@ def test_statistics_of_batch_norm_are_those_of_the_first_pass():
 def test_a_radius_that_is_none_is_named():
     with pytest.raises(ValueError, match="rho=0"):
         SharpnessAware(linear(), rho=0)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_it_learns_in_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    learner = SharpnessAware(linear(), rho=0.05)
+    learner.compile(keras.optimizers.SGD(0.1), loss="mse")
+    losses = learner.fit(X, Y, batch_size=32, epochs=8, shuffle=False, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0] and np.isfinite(losses).all()

@@ -161,3 +161,30 @@ def test_half_a_training_saved_and_loaded_ends_as_the_whole_one(name, tmp_path):
 def test_what_makes_no_optimizer_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: keras.optimizers.Adam(0.05, gradient_accumulation_steps=n),
+        lambda n: LayerwiseLearningRates(
+            keras.optimizers.Adam(0.05, gradient_accumulation_steps=n), {"*bias": 0.5}
+        ),
+        lambda n: Lookahead(keras.optimizers.SGD(0.05, momentum=0.9, gradient_accumulation_steps=n), 2),
+    ],
+)
+def test_four_batches_of_32_accumulated_are_one_of_128(make):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(256, 4)).astype("float32")
+    y = np.tanh(x[:, :2])
+    ends = []
+    for batch_size, accumulated in ((128, None), (32, 4)):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "tanh"), keras.layers.Dense(2)])
+        model.set_weights(
+            [np.random.default_rng(i).normal(size=v.shape) for i, v in enumerate(model.weights)]
+        )
+        model.compile(make(accumulated), "mse")
+        model.fit(x, y, batch_size=batch_size, epochs=2, shuffle=False, verbose=0)
+        ends.append(model.get_weights())
+    for ours, theirs in zip(*ends):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
