@@ -1,6 +1,8 @@
 """Every recipe, cut short, in this process on this engine."""
 
 import inspect
+import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,17 +10,59 @@ import pytest
 
 from kzoo import recipes
 
+FEW_NAMES = str(Path(__file__).parent / "scratch" / "few_names.txt")
 # What makes each recipe quick; a recipe without an entry fails below.
 SHORT = {
     "image_classification": [
         dict(samples=40, epochs=2, batch_size=16, model="mlp_small"),
         dict(samples=40, epochs=1, batch_size=16, model="cnn_small", shift=1, flip=True),
     ],
+    "overfitting": [
+        dict(
+            data="digits",
+            sizes="40",
+            widths="4,8",
+            repeats=2,
+            epochs=2,
+            batch_size=16,
+            test_samples=40,
+            methods=m,
+        )
+        for m in ("none,early_stopping", "dropout,augmentation")
+    ],
+    "sharpness_aware": [
+        dict(data="digits", model="mlp_small", samples=40, test_samples=40, seeds=2, epochs=2, batch_size=16),
+    ],
+    "optimizer_comparison": [
+        dict(
+            data="digits",
+            samples=40,
+            test_samples=40,
+            epochs=1,
+            batch_size=16,
+            only="SAM(momentum),one-cycle",
+        ),
+    ],
     "architecture_comparison": [
         dict(data="digits", samples=40, epochs=2, batch_size=8, models="mlp_small,cnn_small"),
     ],
+    "xor_by_hand": [dict(epochs=5, samples=40)],
+    "mlp_by_hand": [dict(data="digits", samples=60, epochs=2, hidden_dim=16)],
+    "cnn_by_hand": [dict(samples=40, epochs=1, filters=2)],
+    "names_by_hand": [dict(data=FEW_NAMES, epochs=1, hidden_dim=8)],
+    "gradient_flow": [dict(width=8, depths="2,4", samples=16, seeds=1)],
+    "regularizers_by_hand": [dict(data="digits", samples=40, epochs=1, hidden_dim=8, batch_size=20, seeds=1)],
+    "optimizer_race": [dict(data="digits", samples=40, epochs=1, batch_size=16, hidden_dim=8, steps=10)],
 }
-BY_HAND = ()  # recipes in NumPy, the same on every engine
+BY_HAND = (
+    "xor_by_hand",
+    "mlp_by_hand",
+    "cnn_by_hand",
+    "names_by_hand",
+    "gradient_flow",
+    "optimizer_race",
+    "regularizers_by_hand",
+)  # recipes in NumPy, the same on every engine
 CASES = [
     pytest.param(name, arguments, marks=[pytest.mark.once] if name in BY_HAND else [])
     for name, several in SHORT.items()
@@ -33,7 +77,9 @@ def test_recipe_runs_and_returns_figures(name, arguments, tmp_path):
         isinstance(value, float | int) and np.isfinite(value) for value in figures.values()
     )
     (folder,) = (tmp_path / "runs" / name).iterdir()
-    assert folder.name.endswith("numpy" if name in BY_HAND else keras.config.backend())
+    computed_by = "numpy" if name in BY_HAND else keras.config.backend()
+    assert folder.name.endswith(computed_by)
+    assert json.loads((folder / "card.json").read_text())["engine"] == computed_by
     if (folder / "model.keras").exists():
         assert keras.models.load_model(folder / "model.keras").count_params() > 0
 

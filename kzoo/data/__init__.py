@@ -7,10 +7,21 @@ batches = kzoo.data.Batches(*data.train, batch_size=128, preprocess=prepare, num
 
 from kzoo.data import augment
 from kzoo.data.images import list_data, load
+from kzoo.data.names import load_names, split_names
 from kzoo.data.parts import ImageData
 from kzoo.data.preprocessing import CorruptImageError, Preprocessing
 
-__all__ = ["Batches", "CorruptImageError", "ImageData", "Preprocessing", "augment", "list_data", "load"]
+__all__ = [
+    "Batches",
+    "CorruptImageError",
+    "ImageData",
+    "Preprocessing",
+    "augment",
+    "list_data",
+    "load",
+    "load_names",
+    "split_names",
+]
 
 
 def __getattr__(name):

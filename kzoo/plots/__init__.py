@@ -1,6 +1,10 @@
 """Pictures of what was done, as PNG. Each function writes one file, aside and then renamed."""
 
 from kzoo.plots.drawing import COLOURS, ENGINES, FAINT, INK, MUTED, RIGHT, WRONG, drawn, dress, shortened
+from kzoo.plots.foundations import computation, decision_surfaces, families, gradient_flow, heat_map, race
+from kzoo.plots.health import health
+from kzoo.plots.rates import learning_rates, schedules
+from kzoo.plots.repeated import bands, generalisation
 from kzoo.plots.side_by_side import comparison, costs
 from kzoo.plots.training import confusion, curves, predictions
 
@@ -12,12 +16,23 @@ __all__ = [
     "MUTED",
     "RIGHT",
     "WRONG",
+    "bands",
     "comparison",
+    "computation",
     "confusion",
     "costs",
     "curves",
+    "decision_surfaces",
     "drawn",
     "dress",
+    "families",
+    "generalisation",
+    "gradient_flow",
+    "health",
+    "heat_map",
+    "learning_rates",
     "predictions",
+    "race",
+    "schedules",
     "shortened",
 ]

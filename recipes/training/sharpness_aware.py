@@ -59,7 +59,7 @@ def train(which, seed, images, configuration, run):
 
 def main(
     data: str = "fashion_mnist",
-    model: str = "cnn",
+    model: str = "cnn_small",
     samples: int = 5000,
     seeds: int = 3,
     epochs: int = 30,
