@@ -1,3 +1,47 @@
 """Layers beside `keras.layers`."""
 
-__all__ = []
+from kzoo.layers.capsules import CapsuleLength, Capsules, PrimaryCapsules
+from kzoo.layers.cbam import CBAM, ChannelAttention, SpatialAttention
+from kzoo.layers.center_loss import CenterLoss
+from kzoo.layers.drop_block import DropBlock2D
+from kzoo.layers.drop_connect import DropConnect
+from kzoo.layers.drop_path import DropPath
+from kzoo.layers.eca import ECA
+from kzoo.layers.fourier_features import FourierFeatures, FrequencyEncoding
+from kzoo.layers.gradient_reversal import GradientReversal
+from kzoo.layers.non_local import NonLocal
+from kzoo.layers.patch_embedding import ClassToken, PatchEmbedding, PositionEmbedding, SinePositionEncoding
+from kzoo.layers.squeeze_excite import SqueezeExcite
+from kzoo.layers.variational import VariationalConv2D, VariationalDense
+from kzoo.layers.vector_quantizer import VectorQuantizer, VectorQuantizerEMA
+from kzoo.layers.weight_normalization import WeightNormalization
+from kzoo.layers.weight_standardization import WeightStandardization
+
+__all__ = [
+    "CBAM",
+    "ECA",
+    "CapsuleLength",
+    "Capsules",
+    "CenterLoss",
+    "ChannelAttention",
+    "ClassToken",
+    "DropBlock2D",
+    "DropConnect",
+    "DropPath",
+    "FourierFeatures",
+    "FrequencyEncoding",
+    "GradientReversal",
+    "NonLocal",
+    "PatchEmbedding",
+    "PositionEmbedding",
+    "PrimaryCapsules",
+    "SinePositionEncoding",
+    "SpatialAttention",
+    "SqueezeExcite",
+    "VariationalConv2D",
+    "VariationalDense",
+    "VectorQuantizer",
+    "VectorQuantizerEMA",
+    "WeightNormalization",
+    "WeightStandardization",
+]

@@ -4,7 +4,7 @@ Task       choose a classifier: what do filter size, stride, pooling and width b
 Data       a name that `kzoo list` shows (`fashion_mnist` is the default), or a folder of images by class
 Paper      Springenberg et al. (2015), Striving for simplicity, arXiv:1412.6806: strides in the place of pooling
 Command    kzoo run architecture_comparison --backend tensorflow
-Score      CNN designs, 10,000 images, tensorflow: 87.77% in 8.0 min*, AMD EPYC, 2 cores
+Score      CNN designs, 10,000 images, tensorflow: best accuracy 87.77% in 8.0 min*, AMD EPYC, 2 cores
            * from start to finish, with whatever else the machine was doing
 """
 
