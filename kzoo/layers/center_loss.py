@@ -42,6 +42,7 @@ class CenterLoss(layers.Layer):
             initializer="zeros",
             trainable=False,
             dtype=self.variable_dtype,
+            autocast=False,  # half precision would not hold small moves
             name="centers",
         )
 
