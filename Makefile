@@ -7,10 +7,11 @@ INSTALL := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 ENGINES := tensorflow torch jax
 DEMO := runs/image_classification/digits-cnn-jax
 
-# Two test processes on two cores: one thread each. JAX compiles much and runs little there: without optimisation.
-ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2 \
-	XLA_FLAGS="--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0 \
-	--xla_llvm_disable_expensive_passes=true"
+# Two test processes on two cores: one thread each.
+ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2
+XLA := --xla_cpu_multi_thread_eigen=false
+# Tests of layers and losses on JAX compile much and run little. What compares whole trainings is compiled as users do.
+XLA_QUICK := $(XLA) --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 
 .PHONY: demo env test lint bench matrix serving results clean
 
@@ -24,10 +25,11 @@ env: .venv/.all  ## everything: three engines, exporters, recipes, tests
 test: .venv/.all  ## the whole suite: each engine in processes of its own, then what depends on no engine
 	@for engine in $(ENGINES); do \
 		echo "== $$engine"; \
-		KERAS_BACKEND=$$engine $(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 -m "not once" || exit 1; \
+		KERAS_BACKEND=$$engine $(ONE_THREAD) XLA_FLAGS="$(XLA_QUICK)" \
+			$(BIN)/python -m pytest -q -n 2 -m "not once" || exit 1; \
 	done
 	@echo "== once"
-	@KERAS_BACKEND=jax $(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 -m once
+	@KERAS_BACKEND=jax $(ONE_THREAD) XLA_FLAGS="$(XLA)" $(BIN)/python -m pytest -q -n 2 -m once
 
 lint: .venv/.all
 	$(BIN)/ruff check .

@@ -17,6 +17,11 @@ def pytest_configure(config):
     )
 
 
+def pytest_collection_modifyitems(items):
+    # The longest first: with two workers it would otherwise begin when there is nothing left to do beside it.
+    items.sort(key=lambda item: item.path.name != "test_parity.py")
+
+
 def pytest_report_header(config):
     return f"engine: {keras.config.backend()}"
 

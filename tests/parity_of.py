@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
+# Operation by operation JAX compiles each of them: without optimisation in a third of the time.
+XLA = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 def arrays(folder, engine, precision, only=""):
     """The arrays of the cases, computed in a process of their own."""
     path = Path(folder) / f"{engine}-{precision}.npz"
-    x64 = {"JAX_ENABLE_X64": str(int(precision == "float64"))}
+    settings = {"KERAS_BACKEND": engine, "JAX_ENABLE_X64": str(int(precision == "float64")), "XLA_FLAGS": XLA}
     command = [sys.executable, "-W", "ignore", HERE / "checks.py", path, precision, only]
-    subprocess.run(command, check=True, env=os.environ | {"KERAS_BACKEND": engine} | x64)
+    subprocess.run(command, check=True, env=os.environ | settings)
     with np.load(path) as loaded:
         return dict(loaded)
 

@@ -68,6 +68,7 @@ def test_a_run_leaves_model_card_and_pictures(trained):
     assert {path.name for path in trained.iterdir()} == {
         "model.keras",
         "card.json",
+        "run.jsonl",
         "history.json",
         "curves.png",
         "confusion.png",

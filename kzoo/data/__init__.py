@@ -5,7 +5,9 @@ prepare = kzoo.data.Preprocessing.fit(data.train[0])
 batches = kzoo.data.Batches(*data.train, batch_size=128, preprocess=prepare, num_classes=data.num_classes)
 """
 
-from kzoo.data import augment
+import importlib
+
+from kzoo.data import augment, policies
 from kzoo.data.images import list_data, load
 from kzoo.data.names import load_names, split_names
 from kzoo.data.parts import ImageData
@@ -15,20 +17,23 @@ __all__ = [
     "Batches",
     "CorruptImageError",
     "ImageData",
+    "MixedBatches",
     "Preprocessing",
     "augment",
     "list_data",
     "load",
     "load_names",
+    "policies",
     "split_names",
 ]
 
 
-def __getattr__(name):
-    """`Batches` stands on Keras, which the other names do without: it is imported when it is asked for."""
-    if name != "Batches":
-        raise AttributeError(f"module 'kzoo.data' has no attribute {name!r}")
-    from kzoo.data.batches import Batches
+_ON_KERAS = {"Batches": "kzoo.data.batches", "MixedBatches": "kzoo.data.mixing"}
 
-    globals()["Batches"] = Batches
-    return Batches
+
+def __getattr__(name):
+    """What stands on Keras, which the other names do without, is imported when it is asked for."""
+    if name not in _ON_KERAS:
+        raise AttributeError(f"module 'kzoo.data' has no attribute {name!r}")
+    globals()[name] = getattr(importlib.import_module(_ON_KERAS[name]), name)
+    return globals()[name]

@@ -17,10 +17,10 @@ from rich.table import Table
 
 import kzoo
 from kzoo import plots, recipes
-from kzoo.data import Batches, Preprocessing, augment
+from kzoo.data import Batches, MixedBatches, Preprocessing, augment
 from kzoo.runs import Run
 
-METHODS = ("none", "l2", "dropout", "label_smoothing", "augmentation", "early_stopping")
+METHODS = ("none", "l2", "dropout", "label_smoothing", "mixup", "augmentation", "early_stopping")
 
 
 def network(width, method, image_shape, num_classes):
@@ -58,15 +58,12 @@ def train(method, width, size, images, configuration):
         held = max(1, len(x) // 10) if method == "early_stopping" else 0
         one_hot = np.eye(images.num_classes, dtype="float32")[y]
         change = augment.shift_flip(2, flip=True) if method == "augmentation" else None
-        batches = Batches(
-            x[held:],
-            one_hot[held:],
-            batch_size,
-            seed=seed,
-            drop_last=True,
-            preprocess=prepare,
-            augment=change,
-        )
+        options = dict(seed=seed, drop_last=True, preprocess=prepare, augment=change)
+        if method == "mixup":
+            mixup = dict(layers=[keras.layers.MixUp(0.2)], num_classes=images.num_classes)
+            batches = MixedBatches(x, y, batch_size, **mixup, **options)
+        else:
+            batches = Batches(x[held:], one_hot[held:], batch_size, **options)
         stop = {}
         if held:  # a tenth of the examples says when, and is not trained on
             patience = keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)

@@ -57,7 +57,8 @@ TOKENS = [(integers(7, 2, 5, seed=s), 3 * draw(2, 5, 7, seed=s)) for s in range(
 CLASSES = [(integers(4, 20, seed=s), softmax(3 * draw(20, 4, seed=s))) for s in range(2)]
 SEGMENTS = [(integers(4, 2, 6, 5, seed=s), draw(2, 6, 5, 4, seed=s)) for s in range(2)]
 PICTURES = [images(s) for s in range(2)]
-FEATURES = [(draw(20, 8, seed=s), 1.5 * draw(20, 8, seed=s + 5) + 0.5) for s in range(2)]
+# Far apart: between near ones the distance is a small difference of large traces.
+FEATURES = [(draw(20, 8, seed=s), 3.0 * draw(20, 8, seed=s + 5) + 2.0) for s in range(2)]
 RANKINGS = [(integers(3, 5, 8, seed=s), draw(5, 8, seed=s)) for s in range(2)]
 REFERENCES = ["the cat sat on the mat", "a quick brown fox jumps", "hello there world again"]
 HYPOTHESES = ["the cat is on the mat", "the quick brown fox jumped", "hello there world again"]
