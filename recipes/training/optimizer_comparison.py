@@ -24,7 +24,7 @@ from kzoo.optimizers.schedules import Cyclical, Noam, OneCycle, Restarts, Warmup
 from kzoo.runs import Run
 
 decays = keras.optimizers.schedules
-# Each at a rate that suits it: the usual one of its paper or of Keras, found good on this task by order of magnitude.
+# Each at a rate of the order of magnitude that suits it.
 OPTIMIZERS = {
     "SGD": lambda: keras.optimizers.SGD(0.05),
     "momentum": lambda: keras.optimizers.SGD(0.02, momentum=0.9),
@@ -76,10 +76,8 @@ def train(name, optimizer, images, configuration, run):
     trained = SharpnessAware(model) if name.startswith("SAM") else model
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     trained.compile(optimizer, loss, metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")])
-    epochs = configuration["epochs"]
-    history = trained.fit(
-        batches, epochs=epochs, validation_data=test, callbacks=[run.log], verbose=recipes.verbosity()
-    ).history
+    options = dict(epochs=configuration["epochs"], callbacks=[run.log], verbose=recipes.verbosity())
+    history = trained.fit(batches, validation_data=test, **options).history
     return {"loss": history["loss"], "test_accuracy": history["val_accuracy"]}
 
 
