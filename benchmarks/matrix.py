@@ -13,8 +13,8 @@ sizes (and two lengths where the model leaves it free), or why there is none. Wh
 import argparse
 import datetime
 import json
-import re
 import os
+import re
 import subprocess
 import sys
 import tempfile
