@@ -122,6 +122,7 @@ class Learner(keras.Model):
         # A dict attribute would be wrapped for tracking; these means are reported by `metrics` instead.
         self.__dict__["_means"] = {"train": {}, "test": {}}
         self.__dict__["_mode"] = "train"
+        self.__dict__["_rehearsed"] = set()  # the modes whose step has been rehearsed since
         super().compile(named, loss=loss, jit_compile=jit_compile, auto_scale_loss=False, **kwargs)
         sublayers = [layer for layer in self._flatten_layers(include_self=False)]
         if not self.built and sublayers and all(layer.built for layer in sublayers):
@@ -177,7 +178,9 @@ class Learner(keras.Model):
     @property
     def metrics(self):
         metrics = super().metrics
-        if not self.compiled or self.logs_compiled or (self._mode == "test" and not self.has_evaluate_step):
+        if not self.compiled:
+            return metrics
+        if not self.has_evaluate_step if self._mode == "test" else self.logs_compiled:
             return metrics
         # What compile() was given is for Keras's own evaluation; `update` has no part in it.
         compiled = (self._loss_tracker, self._compile_metrics)
@@ -197,7 +200,7 @@ class Learner(keras.Model):
         if testing and not self.has_evaluate_step:
             self._check_can_evaluate()
             return super()._symbolic_build(iterator=iterator, data_batch=data_batch)
-        if self._means[self._mode] and self.built:
+        if self._mode in self._rehearsed and self.built:
             return None
         # Looking at a batch and rehearsing draw from PyTorch's generator: training must not notice.
         random_state = backend.get_random_state()
@@ -206,6 +209,7 @@ class Learner(keras.Model):
         finally:
             if random_state is not None:
                 backend.set_random_state(random_state)
+        self._rehearsed.add(self._mode)
         return None
 
     def _rehearse_and_build(self, data_batch, testing):

@@ -93,3 +93,18 @@ def test_it_learns_in_mixed_precision(policy):
     learner.compile(keras.optimizers.SGD(0.1), loss="mse")
     losses = learner.fit(X, Y, batch_size=32, epochs=8, shuffle=False, verbose=0).history["loss"]
     assert losses[-1] < 0.8 * losses[0] and np.isfinite(losses).all()
+
+
+def test_an_evaluation_of_its_own_starts_anew_each_time():
+    class Own(SharpnessAware):
+        def evaluate_step(self, data):
+            x, y = data
+            return {"distance": ops.mean(ops.abs(self(x) - y))}
+
+    learner = Own(linear())
+    learner.compile(keras.optimizers.SGD(0.1), loss="mse")
+    first = learner.evaluate(X, Y, batch_size=16, verbose=0, return_dict=True)["distance"]
+    learner.fit(X, Y, batch_size=32, epochs=3, verbose=0)
+    second = learner.evaluate(X, Y, batch_size=16, verbose=0, return_dict=True)["distance"]
+    expected = np.abs(ops.convert_to_numpy(learner.model(X)) - Y).mean()
+    assert second == pytest.approx(expected, rel=1e-5) and second != pytest.approx(first)
