@@ -17,6 +17,7 @@ _HOMES = {  # public name: the module that defines it; a module's own name stand
     "accelerate": "kzoo.accelerate",
     "compare": "kzoo.comparison",
     "create_model": "kzoo.models.catalog",
+    "features": "kzoo.models.features",
     "grad": "kzoo.autodiff",
     "list_models": "kzoo.models.catalog",
     "set_seed": "kzoo.seeding",
@@ -24,7 +25,7 @@ _HOMES = {  # public name: the module that defines it; a module's own name stand
 }
 # Rooms whose classes saved files may name: imported with kzoo, so that Keras finds them.
 _ROOMS = ("callbacks", "layers", "learners", "losses", "metrics", "optimizers")
-_MODULES = (*_ROOMS, "data", "export", "models", "plots", "predict", "scratch")
+_MODULES = (*_ROOMS, "data", "export", "models", "plots", "predict", "scratch", "weights")
 
 __all__ = [*sorted(_HOMES), *_MODULES]
 

@@ -10,6 +10,7 @@ from kzoo.engine import unknown
 FAMILIES = {
     "mlp": "kzoo.models.vision.mlp",
     "cnn": "kzoo.models.vision.cnn",
+    "resnet": "kzoo.models.vision.resnet",
 }
 
 
@@ -38,21 +39,31 @@ def create_model(name, *, image_shape, num_classes, **kwargs):
     Returns:
         A built `keras.Model`.
     """
+    family = family_of(name)
+    module = _module(family)
+    build = getattr(module, family)
+    known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for key in kwargs:
+        if key not in known:
+            raise unknown(f"argument of {name}", key, known)
+    return build(image_shape, num_classes, **{"name": name, **module.SIZES[name], **kwargs})
+
+
+def family_of(name):
+    """The family of a model.
+
+    Raises:
+        ValueError: if there is no such model. The nearest names are suggested.
+    """
     for family in FAMILIES:
-        module = _module(family)
-        if name in module.SIZES:
-            build = getattr(module, family)
-            known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-            for key in kwargs:
-                if key not in known:
-                    raise unknown(f"argument of {name}", key, known)
-            return build(image_shape, num_classes, **{"name": name, **module.SIZES[name], **kwargs})
+        if name in _module(family).SIZES:
+            return family
     raise unknown("model", name, list_models())
 
 
 def describe(name):
     """A model's one-line description: the first line of its family's module and what sets this size apart."""
-    module = next(_module(family) for family in FAMILIES if name in _module(family).SIZES)
+    module = _module(family_of(name))
     size = ", ".join(f"{key}={value}" for key, value in module.SIZES[name].items())
     return (
         f"{module.__doc__.splitlines()[0].rstrip('.')} ({size})" if size else module.__doc__.splitlines()[0]
