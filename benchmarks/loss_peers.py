@@ -1,7 +1,7 @@
 """What `losses.py` compares: each loss and metric of kzoo, and the same as one would write or find it otherwise.
 
 A pair is `(ours, theirs, arguments)`. The peers are straightforward compositions of Keras operations, as a
-`keras.losses.Loss` or `keras.metrics.Mean` like ours, or Keras's own loss or metric where one is the same. Losses are
+`keras.losses.Loss` with values per example or `keras.metrics.Mean` like ours, or Keras's own loss or metric where one is the same. Losses are
 differentiated with respect to the last argument.
 """
 
@@ -56,7 +56,7 @@ def pairs(y):
 
 def contrastive(y, x):
     d = ops.sqrt(ops.sum(ops.square(x[:, 0] - x[:, 1]), axis=-1) + 1e-12)
-    return ops.mean(0.5 * (y * d**2 + (1 - y) * ops.maximum(1.0 - d, 0.0) ** 2))
+    return 0.5 * (y * d**2 + (1 - y) * ops.maximum(1.0 - d, 0.0) ** 2)
 
 
 def semi_hard(y, x):
@@ -76,7 +76,7 @@ def hard(y, x):
     positive, negative = pairs(y)
     far = ops.max(ops.where(positive, d, -1e30), axis=1)
     near = ops.min(ops.where(negative, d, 1e30), axis=1)
-    return ops.mean(ops.maximum(far - near + 0.2, 0.0))
+    return ops.maximum(far - near + 0.2, 0.0)
 
 
 def nt_xent(y, x):
@@ -85,14 +85,12 @@ def nt_xent(y, x):
     count = x.shape[0]
     logits = ops.matmul(z, ops.transpose(z)) / 0.1 - 1e9 * ops.eye(2 * count)
     targets = ops.concatenate([ops.arange(count) + count, ops.arange(count)])
-    return ops.mean(ops.sparse_categorical_crossentropy(targets, logits, from_logits=True))
+    return ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
 
 
 def info_nce(keys, queries):
     logits = ops.matmul(normalised(queries), ops.transpose(normalised(keys))) / 0.07
-    return ops.mean(
-        ops.sparse_categorical_crossentropy(ops.arange(queries.shape[0]), logits, from_logits=True)
-    )
+    return ops.sparse_categorical_crossentropy(ops.arange(queries.shape[0]), logits, from_logits=True)
 
 
 def supervised(y, x):
@@ -100,12 +98,12 @@ def supervised(y, x):
     itself = ops.eye(x.shape[0])
     log_p = ops.log_softmax(ops.matmul(z, ops.transpose(z)) / 0.1 - 1e9 * itself, axis=1)
     positive = ops.cast(pairs(y)[0], x.dtype)
-    return -ops.mean(ops.sum(positive * log_p, axis=1) / ops.maximum(ops.sum(positive, axis=1), 1.0))
+    return -ops.sum(positive * log_p, axis=1) / ops.maximum(ops.sum(positive, axis=1), 1.0)
 
 
 def capsules(y, v):
     present, absent = ops.maximum(0.9 - v, 0.0) ** 2, ops.maximum(v - 0.1, 0.0) ** 2
-    return ops.mean(ops.sum(y * present + 0.5 * (1 - y) * absent, axis=-1))
+    return ops.sum(y * present + 0.5 * (1 - y) * absent, axis=-1)
 
 
 def distilled(teacher, student):
@@ -133,7 +131,7 @@ def overlap(kind):
             slopes = [ops.arctan2(c[:, 2] - c[:, 0], c[:, 3] - c[:, 1] + 1e-7) for c in (a, b)]
             v = 4 / math.pi**2 * (slopes[0] - slopes[1]) ** 2
             value += ops.stop_gradient(v / (shared / (union + 1e-7) * -1.0 + 1.0 + v)) * v
-        return ops.mean(value)
+        return value
 
     return loss
 
@@ -157,7 +155,8 @@ def coral(x, y):
         a = a - ops.mean(a, axis=0)
         return ops.matmul(ops.transpose(a), a) / (a.shape[0] - 1)
 
-    return ops.sum(ops.square(covariance(x) - covariance(y))) / (4 * x.shape[1] ** 2)
+    value = ops.sum(ops.square(covariance(x) - covariance(y))) / (4 * x.shape[1] ** 2)
+    return ops.broadcast_to(value, (x.shape[0],))
 
 
 def kl_normal(mean, log_variance):

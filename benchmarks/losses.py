@@ -97,7 +97,7 @@ def child(engine, rounds, only):
 
     for kind, pairs in (("loss", loss_peers.loss_pairs()), ("metric", loss_peers.metric_pairs())):
         for name, (ours, theirs, arguments) in pairs.items():
-            if only in name:
+            if any(part in name for part in only.split(",")):
                 times = measure(ours, theirs, arguments, engine, rounds)
                 print(json.dumps({"name": name, "kind": kind} | times), flush=True)
 
@@ -166,7 +166,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", default=",".join(ENGINES), help="comma-separated; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--only", default="", help="names that contain this")
+    parser.add_argument("--only", default="", help="names that contain one of these, parted by commas")
     parser.add_argument("--memory", action="store_true", help="the memory of NT-Xent alone")
     parser.add_argument("--out", type=Path, default=HERE / "losses.json")
     arguments = parser.parse_args()

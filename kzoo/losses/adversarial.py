@@ -93,7 +93,7 @@ class HingeGAN(AdversarialLoss):
     """
 
     def fake(self, logits):
-        return ops.relu(1.0 + logits)
+        return ops.maximum(1.0 + logits, 0.0)
 
     def fool(self, logits):
         return -logits

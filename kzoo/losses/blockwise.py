@@ -16,8 +16,8 @@ def fits(z, block_size):
     return (count is not None and count <= block_size) or autodiff.differentiating() > 1
 
 
-def log_sum_exp_of_others(z, temperature, block_size):
-    """`log Σ_{j≠i} exp(z_i · z_j / temperature)` for the rows of `z`: `(n, d)` to `(n,)`.
+def log_sum_exp_of_others(z, block_size):
+    """`log Σ_{j≠i} exp(z_i · z_j)` for the rows of `z`: `(n, d)` to `(n,)`.
 
     The gradient is written by hand: a gradient of it would be wrong, see `fits`.
     """
@@ -39,7 +39,7 @@ def log_sum_exp_of_others(z, temperature, block_size):
     @ops.custom_gradient
     def forward(z):
         def sums(start, block):
-            return ops.logsumexp(_similarities(block, z, start, temperature), axis=1)
+            return ops.logsumexp(_similarities(block, z, start), axis=1)
 
         result = each_block(sums, z)
 
@@ -48,10 +48,10 @@ def log_sum_exp_of_others(z, temperature, block_size):
 
             def pull(start, block, block_result, block_weights):
                 # Similarities are symmetric: each is in the sum of its row and in that of its column.
-                similar = _similarities(block, z, start, temperature)
+                similar = _similarities(block, z, start)
                 shares = ops.exp(similar - block_result[:, None]) * block_weights[:, None]
                 shares += ops.exp(similar - result[None, :]) * weights[None, :]
-                return ops.matmul(shares, z) / temperature
+                return ops.matmul(shares, z)
 
             return each_block(pull, z, result, weights)
 
@@ -60,9 +60,9 @@ def log_sum_exp_of_others(z, temperature, block_size):
     return forward(z)
 
 
-def _similarities(block, z, start, temperature):
+def _similarities(block, z, start):
     """A block of rows with all rows; its row 0 is row `start` of `z`."""
-    similar = ops.matmul(block, ops.transpose(z)) / temperature
+    similar = ops.matmul(block, ops.transpose(z))
     rows = start + ops.arange(ops.shape(block)[0], dtype="int32")
     columns = ops.arange(ops.shape(z)[0], dtype="int32")
     return ops.where(rows[:, None] == columns[None, :], ops.cast(SELF, similar.dtype), similar)

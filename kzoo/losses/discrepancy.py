@@ -78,18 +78,24 @@ class CORAL(keras.losses.Loss):
     def call(self, y_true, y_pred):
         y_true = ops.cast(y_true, y_pred.dtype)
         _check_samples(y_true, y_pred, "CORAL")
-        difference = _covariance(y_true) - _covariance(y_pred)
-        value = ops.sum(ops.square(difference)) / (4.0 * y_pred.shape[-1] ** 2)
+        ours, theirs = _degrees(y_pred), _degrees(y_true)
+        scatter = _scatter(y_true)
+        if y_true.shape[0] is None or y_true.shape[0] != y_pred.shape[0]:
+            scatter = scatter * (ours / theirs)
+        difference = scatter - _scatter(y_pred)  # of covariances, times our degrees of freedom
+        value = ops.sum(ops.square(difference)) / (4.0 * y_pred.shape[-1] ** 2 * ours**2)
         return ops.broadcast_to(value, (ops.shape(y_pred)[0],))
 
 
-def _covariance(x):
+def _scatter(x):
     x = x - ops.mean(x, axis=0, keepdims=True)
+    return ops.matmul(ops.transpose(x), x)
+
+
+def _degrees(x):
     if x.shape[0] is None:
-        degrees = ops.cast(ops.maximum(ops.shape(x)[0] - 1, 1), x.dtype)
-    else:
-        degrees = max(x.shape[0] - 1, 1)
-    return ops.matmul(ops.transpose(x), x) / degrees
+        return ops.cast(ops.maximum(ops.shape(x)[0] - 1, 1), x.dtype)
+    return float(max(x.shape[0] - 1, 1))
 
 
 def _check_samples(y_true, y_pred, name):

@@ -6,9 +6,13 @@ from keras import ops
 TINY = 1e-12
 
 
-def unit(x):
-    """Rows of length 1: `(…, d)`. A row of zeros stays zeros, with a finite gradient."""
-    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=-1, keepdims=True), TINY))
+def unit(x, over=1.0):
+    """Rows of length 1, or 1 / √over: `(…, d)`. A row of zeros stays zeros, with a finite gradient.
+
+    The similarities of rows scaled so are their cosines divided by `over`, and nothing is left to do to the matrix.
+    """
+    squares = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(squares if over == 1.0 else squares * over, TINY * over))
 
 
 def squared_distances(a, b):
@@ -25,7 +29,7 @@ def squared_distances(a, b):
 
 def square_root(squares):
     """The square root, from 1e-15 up, with gradient zero at zero, where the true one is infinite."""
-    return ops.sqrt(ops.clip(squares, 1e-30, 1e30))
+    return ops.sqrt(ops.maximum(squares, 1e-30))
 
 
 def same_label(a, b):

@@ -46,15 +46,16 @@ class InfoNCE(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         check_embeddings(y_pred, ("b", "d"), "InfoNCE")
-        queries, keys = unit(y_pred), unit(ops.cast(y_true, y_pred.dtype))
+        queries = unit(y_pred, self.temperature)
+        keys = unit(ops.cast(y_true, y_pred.dtype), self.temperature)
         _check_counts(queries, keys)
         count = ops.shape(queries)[0]
         if not self.in_batch:
             own, further = keys[:count], keys[count:]
-            together = ops.sum(queries * own, axis=-1) / self.temperature
-            others = ops.matmul(queries, ops.transpose(further)) / self.temperature
+            together = ops.sum(queries * own, axis=-1)
+            others = ops.matmul(queries, ops.transpose(further))
             return ops.logsumexp(ops.concatenate([together[:, None], others], axis=1), axis=1) - together
-        logits = ops.matmul(queries, ops.transpose(keys)) / self.temperature
+        logits = ops.matmul(queries, ops.transpose(keys))
         losses = ops.sparse_categorical_crossentropy(ops.arange(count), logits, from_logits=True)
         if self.symmetric:
             back = ops.transpose(logits[:, :count])

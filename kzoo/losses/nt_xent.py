@@ -40,21 +40,20 @@ class NTXent(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         check_embeddings(y_pred, ("b", 2, "d"), "NTXent")
-        views = unit(y_pred)
+        views = unit(y_pred, self.temperature)
         first, second = views[:, 0], views[:, 1]
         z = ops.concatenate([first, second], axis=0)
         if fits(z, self.block_size):
-            return ops.mean(ops.reshape(self._whole(z), (2, -1)), axis=0)
-        together = ops.sum(first * second, axis=-1) / self.temperature
-        others = log_sum_exp_of_others(z, self.temperature, self.block_size)
-        return ops.mean(ops.reshape(others, (2, -1)), axis=0) - together
-
-    def _whole(self, z):
-        """The cross-entropy of each view's similarities with all others."""
-        count = ops.shape(z)[0]
-        similar = ops.matmul(z, ops.transpose(z)) / self.temperature + SELF * ops.eye(count, dtype=z.dtype)
-        other_view = (ops.arange(count) + count // 2) % count
-        return ops.sparse_categorical_crossentropy(other_view, similar, from_logits=True)
-
+            return ops.mean(ops.reshape(_whole(z), (2, -1)), axis=0)
+        others = log_sum_exp_of_others(z, self.block_size)
+        return ops.mean(ops.reshape(others, (2, -1)), axis=0) - ops.sum(first * second, axis=-1)
     def get_config(self):
         return super().get_config() | {"temperature": self.temperature, "block_size": self.block_size}
+
+
+def _whole(z):
+    """The cross-entropy of each view's similarities with all others."""
+    count = ops.shape(z)[0]
+    similar = ops.matmul(z, ops.transpose(z)) + SELF * ops.eye(count, dtype=z.dtype)
+    other_view = (ops.arange(count) + count // 2) % count
+    return ops.sparse_categorical_crossentropy(other_view, similar, from_logits=True)

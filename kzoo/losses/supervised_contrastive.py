@@ -32,8 +32,8 @@ class SupervisedContrastive(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         check_embeddings(y_pred, ("b", "d"), "SupervisedContrastive")
-        z = unit(y_pred)
-        similar = ops.matmul(z, ops.transpose(z)) / self.temperature
+        z = unit(y_pred, self.temperature)
+        similar = ops.matmul(z, ops.transpose(z))
         itself = ops.eye(ops.shape(z)[0], dtype=z.dtype)
         log_p = ops.log_softmax(similar + SELF * itself, axis=1)
         positive = ops.cast(same_label(y_true, y_true), z.dtype) - itself

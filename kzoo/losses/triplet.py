@@ -69,11 +69,12 @@ class TripletHard(keras.losses.Loss):
         check_embeddings(y_pred, ("b", "d"), "TripletHard")
         squares = squared_distances(y_pred, y_pred)
         positive, negative = _pairs(y_true)
-        far = square_root(ops.max(ops.where(positive, squares, 0.0), axis=1, keepdims=True))
-        near = square_root(ops.min(ops.where(negative, squares, FAR), axis=1, keepdims=True))
-        loss = ops.softplus(far - near) if self.margin is None else ops.relu(far - near + self.margin)
-        counted = ops.logical_and(ops.any(positive, axis=1), ops.any(negative, axis=1))
-        return _mean_over(counted[:, None], loss)
+        farthest = ops.max(ops.where(positive, squares, -1.0), axis=1)
+        nearest = ops.min(ops.where(negative, squares, FAR), axis=1)
+        counted = ops.logical_and(farthest >= 0.0, nearest < FAR)  # has a positive and a negative
+        apart = square_root(farthest) - square_root(nearest)
+        loss = ops.softplus(apart) if self.margin is None else ops.relu(apart + self.margin)
+        return _mean_over(counted, loss)
 
     def get_config(self):
         return super().get_config() | {"margin": self.margin}
@@ -88,6 +89,8 @@ def _pairs(labels):
 
 def _mean_over(counted, loss):
     """Values per row whose mean is the mean of `loss` over the `counted` places; zeros if there are none."""
-    weights = ops.cast(counted, loss.dtype)
-    values = ops.sum(ops.where(counted, loss, 0.0), axis=1)
-    return values * (ops.cast(ops.shape(loss)[0], loss.dtype) / ops.maximum(ops.sum(weights), 1.0))
+    values = ops.where(counted, loss, 0.0)
+    if len(values.shape) == 2:
+        values = ops.sum(values, axis=1)
+    count = ops.maximum(ops.sum(ops.cast(counted, loss.dtype)), 1.0)
+    return values * (ops.cast(ops.shape(loss)[0], loss.dtype) / count)
