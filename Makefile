@@ -29,7 +29,7 @@ test: .venv/.all  ## the whole suite: each engine in processes of its own, then 
 			$(BIN)/python -m pytest -q -n 2 -m "not once" || exit 1; \
 	done
 	@echo "== once"
-	@KERAS_BACKEND=jax $(ONE_THREAD) XLA_FLAGS="$(XLA)" $(BIN)/python -m pytest -q -n 2 -m once
+	@KERAS_BACKEND=jax $(ONE_THREAD) XLA_FLAGS="$(XLA)" $(BIN)/python -m pytest -q -n 2 --dist worksteal -m once
 
 lint: .venv/.all
 	$(BIN)/ruff check .
@@ -61,6 +61,8 @@ $(BIN)/python:
 	$(INSTALL) --editable '.[jax,export,recipes]'
 	@touch $@
 
+# timm and torchvision stand apart: torchvision's CPU build lacks its operators, which others would stumble on.
 .venv/.all: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
+	$(INSTALL) --no-deps --upgrade --target .venv/oracles torchvision timm
 	@touch $@ .venv/.demo

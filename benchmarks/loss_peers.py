@@ -1,8 +1,8 @@
 """What `losses.py` compares: each loss and metric of kzoo, and the same as one would write or find it otherwise.
 
 A pair is `(ours, theirs, arguments)`. The peers are straightforward compositions of Keras operations, as a
-`keras.losses.Loss` with values per example or `keras.metrics.Mean` like ours, or Keras's own loss or metric where one is the same. Losses are
-differentiated with respect to the last argument.
+`keras.losses.Loss` with values per example or a `keras.metrics.Mean` like ours, or Keras's own loss or metric where one
+is the same. Losses are differentiated with respect to the last argument.
 """
 
 import math

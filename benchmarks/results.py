@@ -16,6 +16,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pages
+
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "benchmarks" / "figures.json"
 
@@ -268,6 +270,7 @@ def write_tables():
         folded = json.loads(folded.read_text()) if folded.exists() else None
         content = _between(content, "formats", formats(json.loads(path.read_text()), folded))
     readme.write_text(content)
+    pages.write()
     for name in {f["recipe"] for f in _read().values()}:
         _write_score(name)
 

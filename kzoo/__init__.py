@@ -25,7 +25,18 @@ _HOMES = {  # public name: the module that defines it; a module's own name stand
 }
 # Rooms whose classes saved files may name: imported with kzoo, so that Keras finds them.
 _ROOMS = ("callbacks", "layers", "learners", "losses", "metrics", "optimizers")
-_MODULES = (*_ROOMS, "data", "export", "models", "plots", "predict", "scratch", "weights")
+_MODULES = (
+    *_ROOMS,
+    "data",
+    "explain",
+    "export",
+    "models",
+    "plots",
+    "predict",
+    "scratch",
+    "transfer",
+    "weights",
+)
 
 __all__ = [*sorted(_HOMES), *_MODULES]
 

@@ -225,6 +225,43 @@ def _predict(command):
     return run
 
 
+def _validate(command):
+    """top-1, top-5 and images a second of a classifier on a folder of images, a row of a table"""
+    command.add_argument("model", help="a model with published weights, a run folder or an exported artefact")
+    command.add_argument("folder", help="one sub-folder per class")
+    command.add_argument("--pretrained", metavar="SOURCE", help="which published weights; default: the first")
+    command.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
+    command.add_argument("--workers", type=int, help="threads that read images; default: one per core")
+    command.add_argument("--csv", metavar="FILE", help="add the row to this table")
+    _backend_option(command)
+
+    def run(options):
+        from rich.console import Console
+        from rich.table import Table
+
+        _start(options.backend)
+        from kzoo import validate
+
+        row = validate.validate(
+            options.model,
+            options.folder,
+            pretrained=options.pretrained or True,
+            batch_size=options.batch_size,
+            workers=options.workers,
+        )
+        if options.csv:
+            validate.add_row(options.csv, row)
+        table = Table(*row, box=None, header_style="bold")
+        table.add_row(*(f"{v:.4f}" if k in ("top1", "top5") else _short(v) for k, v in row.items()))
+        Console().print(table)
+
+    return run
+
+
+def _short(value):
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
 def _on_an_engine(add):
     """A command that loads a Keras model: it also takes `--backend`."""
 
@@ -251,6 +288,7 @@ _COMMANDS = {
     "verify": _on_an_engine(commands.verify),
     "benchmark": _on_an_engine(commands.benchmark),
     "predict": _predict,
+    "validate": _validate,
     "publish": _on_an_engine(commands.publish),
     "serve": serve.add,
     "serve-config": config.add,

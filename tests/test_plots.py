@@ -120,3 +120,19 @@ def test_the_same_history_gives_the_same_file(tmp_path):
     for name in "ab":
         plots.curves(HISTORY, tmp_path / f"{name}.png", "title")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_the_inside_of_a_network_is_drawn(tmp_path):
+    import kzoo
+
+    model = kzoo.create_model(
+        "resnet20", image_shape=(16, 16, 3), num_classes=4, filters=(8, 8, 8), depths=(1, 1, 1)
+    )
+    image = np.random.default_rng(0).normal(size=(16, 16, 3))
+    plots.filters(model, tmp_path / "filters.png")
+    plots.feature_maps(model, image, tmp_path / "maps.png")
+    plots.sheet([image, image[..., :1]], tmp_path / "sheet.png", ["one", "two"])
+    for name in ("filters", "maps", "sheet"):
+        assert np.asarray(picture(tmp_path / f"{name}.png")).std() > 5
+    with pytest.raises(ValueError, match="no such convolution; there are stem_conv"):
+        plots.filters(model, tmp_path / "none.png", layer="conv_9")

@@ -30,6 +30,29 @@ SHORT = {
         )
         for m in ("none,early_stopping", "dropout,augmentation")
     ],
+    "transfer_learning": [
+        dict(
+            data="digits",
+            source="digits",
+            per_class="3",
+            repeats=1,
+            epochs=2,
+            source_epochs=1,
+            samples=40,
+            batch_size=20,
+        ),
+    ],
+    "data_size": [
+        dict(
+            data="digits",
+            models="vit_tiny_patch16",
+            sizes="20,40",
+            repeats=1,
+            steps=2,
+            batch_size=20,
+            test_samples=40,
+        )
+    ],
     "sharpness_aware": [
         dict(data="digits", model="mlp_small", samples=40, test_samples=40, seeds=2, epochs=2, batch_size=16),
     ],

@@ -21,6 +21,7 @@ __all__ = [
     "replace",
     "seed_keras",
     "tensorflow_left_out",
+    "unallocated",
     "values_of",
 ]
 
@@ -40,6 +41,16 @@ def values_of(variables):
     """The tensors that hold the variables' values here and now, in their own dtypes."""
     with AutocastScope(None):
         return [variable.value for variable in variables]
+
+
+@contextlib.contextmanager
+def unallocated():
+    """While it is open, variables of new layers have shapes and no values: a large network's sizes for no memory."""
+    waiting = global_state.get_global_attribute("uninitialized_variables")
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    # Keras would give them values when the next scope closes.
+    global_state.set_global_attribute("uninitialized_variables", waiting or [])
 
 
 def peak_resident_memory():

@@ -7,11 +7,13 @@ from kzoo.callbacks.progress import RichProgress
 from kzoo.callbacks.resume import Resume
 from kzoo.callbacks.run_log import RunLog
 from kzoo.callbacks.tensorboard import TensorBoard
+from kzoo.callbacks.unfreezing import ProgressiveUnfreezing
 from kzoo.callbacks.weights import Snapshots, StochasticWeightAverage
 
 __all__ = [
     "Evaluate",
     "LearningRateFinder",
+    "ProgressiveUnfreezing",
     "Resume",
     "RichProgress",
     "RunLog",

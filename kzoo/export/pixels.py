@@ -39,7 +39,18 @@ def read_picture(data, preprocessing):
         red, green, blue = tf.unstack(tf.cast(pixels, tf.int32), axis=-1)
         grey = tf.bitwise.right_shift(19595 * red + 38470 * green + 7471 * blue + 32768, 16)
         pixels = tf.cast(grey[..., None], tf.uint8)
-    return tf.ensure_shape(_resized(pixels, h, w, preprocessing.interpolation), (h, w, c))
+    if preprocessing.resize is None:
+        pixels = _resized(pixels, h, w, preprocessing.interpolation)
+    else:
+        sides = tf.shape(pixels)[:2]
+        sides = preprocessing.resize * sides // tf.reduce_min(sides)
+        pixels = _resized(pixels, sides[0], sides[1], preprocessing.interpolation)
+        top, left = (
+            tf.cast(tf.round(tf.cast(a - b, tf.float32) / 2), tf.int32)
+            for a, b in ((sides[0], h), (sides[1], w))
+        )
+        pixels = pixels[top : top + h, left : left + w]
+    return tf.ensure_shape(pixels, (h, w, c))
 
 
 def _normalise(pixels, preprocessing):
@@ -63,8 +74,8 @@ def _rounded(pixels):
 
 
 def _nearest(size, wanted):
-    step = tf.cast(size, tf.float64) / wanted
-    places = tf.cast((tf.range(wanted, dtype=tf.float64) + 0.5) * step, tf.int32)
+    step = tf.cast(size, tf.float64) / tf.cast(wanted, tf.float64)
+    places = tf.cast((tf.cast(tf.range(wanted), tf.float64) + 0.5) * step, tf.int32)
     return tf.minimum(places, size - 1)
 
 

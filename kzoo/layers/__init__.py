@@ -1,6 +1,6 @@
 """Layers beside `keras.layers`."""
 
-from kzoo.layers.capsules import CapsuleLength, Capsules, PrimaryCapsules
+from kzoo.layers.capsules import CapsuleLength, CapsuleMask, Capsules, PrimaryCapsules
 from kzoo.layers.cbam import CBAM, ChannelAttention, SpatialAttention
 from kzoo.layers.center_loss import CenterLoss
 from kzoo.layers.drop_block import DropBlock2D
@@ -9,6 +9,7 @@ from kzoo.layers.drop_path import DropPath
 from kzoo.layers.eca import ECA
 from kzoo.layers.fourier_features import FourierFeatures, FrequencyEncoding
 from kzoo.layers.gradient_reversal import GradientReversal
+from kzoo.layers.layer_scale import LayerScale
 from kzoo.layers.non_local import NonLocal
 from kzoo.layers.patch_embedding import ClassToken, PatchEmbedding, PositionEmbedding, SinePositionEncoding
 from kzoo.layers.squeeze_excite import SqueezeExcite
@@ -16,11 +17,13 @@ from kzoo.layers.variational import VariationalConv2D, VariationalDense
 from kzoo.layers.vector_quantizer import VectorQuantizer, VectorQuantizerEMA
 from kzoo.layers.weight_normalization import WeightNormalization
 from kzoo.layers.weight_standardization import WeightStandardization
+from kzoo.layers.window_attention import WindowAttention
 
 __all__ = [
     "CBAM",
     "ECA",
     "CapsuleLength",
+    "CapsuleMask",
     "Capsules",
     "CenterLoss",
     "ChannelAttention",
@@ -31,6 +34,7 @@ __all__ = [
     "FourierFeatures",
     "FrequencyEncoding",
     "GradientReversal",
+    "LayerScale",
     "NonLocal",
     "PatchEmbedding",
     "PositionEmbedding",
@@ -44,4 +48,5 @@ __all__ = [
     "VectorQuantizerEMA",
     "WeightNormalization",
     "WeightStandardization",
+    "WindowAttention",
 ]

@@ -71,6 +71,18 @@ class PrimaryCapsules(keras.Layer):
         b, h, w, _ = self.convolution.compute_output_shape(input_shape)
         return (b, None if h is None or w is None else h * w * self.num_capsules, self.dim)
 
+    def multiply_adds(self, input_shape):
+        """Of one image."""
+        _, h, w, filters = self.convolution.compute_output_shape(input_shape)
+        return (
+            h
+            * w
+            * filters
+            * self.convolution.kernel.shape[0]
+            * self.convolution.kernel.shape[1]
+            * input_shape[-1]
+        )
+
     def get_config(self):
         names = ("num_capsules", "dim", "kernel_size", "strides", "padding")
         return super().get_config() | {name: getattr(self, name) for name in names}
@@ -139,6 +151,11 @@ class Capsules(keras.Layer):
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.num_capsules, self.dim)
 
+    def multiply_adds(self, input_shape):
+        """Of one example: the predictions, a sum in each iteration and an agreement in all but the last."""
+        _, i, d = input_shape
+        return i * self.num_capsules * self.dim * (d + 2 * self.routing - 1)
+
     def get_config(self):
         names = ("num_capsules", "dim", "routing", "routing_gradient")
         initializer = keras.initializers.serialize(self.kernel_initializer)
@@ -156,3 +173,22 @@ class CapsuleLength(keras.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape[:-1]
+
+
+@keras.saving.register_keras_serializable("kzoo")
+class CapsuleMask(keras.Layer):
+    """Keeps the capsule with the highest score and sets the others to zero: `[(b, j, e), (b, j)]` to `(b, j · e)`.
+
+    Scores are the lengths, to reconstruct from what the network sees, or one-hot labels, from what is there
+    (section 4.1 of the paper).
+    """
+
+    def call(self, inputs):
+        capsules, scores = inputs
+        _, j, e = capsules.shape
+        kept = ops.one_hot(ops.argmax(scores, axis=-1), j, dtype=capsules.dtype)
+        return ops.reshape(capsules * ops.expand_dims(kept, -1), (-1, j * e))
+
+    def compute_output_shape(self, input_shape):
+        (b, j, e), _ = input_shape
+        return (b, j * e)

@@ -64,6 +64,11 @@ class PatchEmbedding(keras.Layer):
         p, q = self.patch_size
         return (b, None if h is None or w is None else (h // p) * (w // q), self.dim)
 
+    def multiply_adds(self, input_shape):
+        """Of one image."""
+        _, length, dim = self.compute_output_shape(input_shape)
+        return length * dim * self.patch_size[0] * self.patch_size[1] * input_shape[-1]
+
     def get_config(self):
         own = {"dim": self.dim, "patch_size": self.patch_size, "use_bias": self.use_bias}
         return super().get_config() | own
@@ -81,6 +86,10 @@ class ClassToken(keras.Layer):
     def call(self, inputs):
         first = ops.broadcast_to(self.token, (ops.shape(inputs)[0], 1, inputs.shape[-1]))
         return ops.concatenate([ops.cast(first, inputs.dtype), inputs], axis=1)
+
+    def multiply_adds(self, input_shape):
+        """None."""
+        return 0
 
     def compute_output_shape(self, input_shape):
         b, n, d = input_shape
@@ -123,6 +132,10 @@ class PositionEmbedding(keras.Layer):
     def call(self, inputs):
         n = ops.shape(inputs)[1]
         return inputs + ops.cast(ops.expand_dims(self.embeddings[:n], 0), inputs.dtype)
+
+    def multiply_adds(self, input_shape):
+        """None."""
+        return 0
 
     def compute_output_shape(self, input_shape):
         return input_shape

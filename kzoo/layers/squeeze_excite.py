@@ -55,6 +55,10 @@ class SqueezeExcite(keras.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
+    def multiply_adds(self, input_shape):
+        """Of one example."""
+        return 2 * self.squeeze.units * input_shape[-1]
+
     def get_config(self):
         return super().get_config() | {
             "ratio": self.ratio,

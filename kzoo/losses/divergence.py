@@ -13,9 +13,9 @@ MAX_LOG = 60.0  # e^60, times a squared mean of 1e4, is still finite in float32
 def kl_normal(mean, log_variance, prior_mean=0.0, prior_log_variance=0.0):
     """`KL(N(mean, e^log_variance) ‖ N(prior_mean, e^prior_log_variance))` of diagonal normals, in nats.
 
-    `½ Σ [e^(v - v₀) + (μ - μ₀)² e^-v₀ - 1 - (v - v₀)]` over the last axis: `(…, d)` to `(…,)`. Where an exponent is above
-    60, a standard deviation of e^30 times the prior's, the exponents of its row are lowered by the excess: value and
-    gradient stay finite.
+    `½ Σ [e^(v - v₀) + (μ - μ₀)² e^-v₀ - 1 - (v - v₀)]` over the last axis: `(…, d)` to `(…,)`. Where an exponent is
+    above 60, a standard deviation of e^30 times the prior's, the exponents of its row are lowered by the excess: value
+    and gradient stay finite.
     Kingma and Welling (2013), arXiv:1312.6114, appendix B.
 
     Args:

@@ -47,6 +47,7 @@ class NTXent(keras.losses.Loss):
             return ops.mean(ops.reshape(_whole(z), (2, -1)), axis=0)
         others = log_sum_exp_of_others(z, self.block_size)
         return ops.mean(ops.reshape(others, (2, -1)), axis=0) - ops.sum(first * second, axis=-1)
+
     def get_config(self):
         return super().get_config() | {"temperature": self.temperature, "block_size": self.block_size}
 

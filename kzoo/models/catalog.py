@@ -1,52 +1,146 @@
 """Which models there are: `create_model` makes one by name, `list_models` lists them."""
 
 import fnmatch
+import functools
 import importlib
 import inspect
+import json
+from pathlib import Path
 
 from kzoo.engine import unknown
 
-# A family is a module with `SIZES` (model name: arguments) and a function of the module's own name.
+# A family is a module with `SIZES` (model name: arguments) and a function of the module's own name. `IMAGE_SHAPE` and
+# `NUM_CLASSES` say what it was published for, for all or by name; else it was (224, 224, 3) and 1,000.
 FAMILIES = {
     "mlp": "kzoo.models.vision.mlp",
     "cnn": "kzoo.models.vision.cnn",
+    "lenet": "kzoo.models.vision.lenet",
+    "alexnet": "kzoo.models.vision.alexnet",
+    "vgg": "kzoo.models.vision.vgg",
+    "googlenet": "kzoo.models.vision.googlenet",
+    "inception_v3": "kzoo.models.vision.inception_v3",
+    "inception_v4": "kzoo.models.vision.inception_v4",
+    "inception_resnet": "kzoo.models.vision.inception_resnet",
+    "xception": "kzoo.models.vision.xception",
     "resnet": "kzoo.models.vision.resnet",
+    "vit": "kzoo.models.vision.vit",
+    "deit": "kzoo.models.vision.deit",
+    "swin": "kzoo.models.vision.swin",
+    "capsnet": "kzoo.models.vision.capsnet",
+    "resnet_v2": "kzoo.models.vision.resnet_v2",
+    "wide_resnet": "kzoo.models.vision.wide_resnet",
+    "densenet": "kzoo.models.vision.densenet",
+    "convnext": "kzoo.models.vision.convnext",
+    "mobilenet_v1": "kzoo.models.vision.mobilenet_v1",
+    "mobilenet_v2": "kzoo.models.vision.mobilenet_v2",
+    "mobilenet_v3": "kzoo.models.vision.mobilenet_v3",
+    "efficientnet": "kzoo.models.vision.efficientnet",
+    "efficientnet_v2": "kzoo.models.vision.efficientnet_v2",
 }
 
 
-def list_models(pattern="*", family=None):
+def list_models(pattern="*", family=None, *, min_parameters=None, max_parameters=None, pretrained=None):
     """The names of the models that match.
 
     Args:
-        pattern: as in a shell: `"cnn*"`.
+        pattern: as in a shell: `"resnet*"`.
         family: only this family's.
+        min_parameters, max_parameters: of the model at its published image size and number of classes. Models that
+            have neither, such as `mlp`, are left out.
+        pretrained: `True` for those with published weights, `False` for those without.
+
+    Raises:
+        ValueError: for an unknown family.
     """
     if family is not None and family not in FAMILIES:
         raise unknown("family", family, FAMILIES)
     names = [name for key in ([family] if family else FAMILIES) for name in _module(key).SIZES]
-    return sorted(fnmatch.filter(names, pattern))
+    names = fnmatch.filter(names, pattern)
+    if min_parameters is not None or max_parameters is not None:
+        low, high = min_parameters or 0, float("inf") if max_parameters is None else max_parameters
+        known = costs()
+        names = [name for name in names if name in known and low <= known[name]["parameters"] <= high]
+    if pretrained is not None:
+        from kzoo.weights.catalog import names_with_weights
+
+        names = [name for name in names if (name in names_with_weights()) == pretrained]
+    return sorted(names)
 
 
-def create_model(name, *, image_shape, num_classes, **kwargs):
+@functools.cache
+def costs():
+    """Model name to `parameters` and `multiply_adds` at its published image size and number of classes."""
+    return json.loads(Path(__file__).with_name("costs.json").read_text())
+
+
+def create_model(name, *, image_shape=None, num_classes=None, pretrained=False, **kwargs):
     """Makes a model by its name.
 
     Args:
         name: one of `list_models()`.
-        image_shape: `(height, width, channels)`.
-        num_classes: number of logits; 0 gives the features before the head.
+        image_shape: `(height, width, channels)`; by default as published.
+        num_classes: number of logits; 0 gives the features before the head; by default as published.
+        pretrained: `True` for published weights, from the first source that `kzoo.weights.published(name)` lists;
+            a source, `"torchvision"`, or one of its sets, `"torchvision:IMAGENET1K_V2"`; or a checkpoint of your own
+            in that library's format, `"timm:path/to/file.safetensors"`. A head for another number of classes starts
+            fresh, the first convolution is adapted to other channels, learned positions to another image size.
         **kwargs: anything else the family's function takes, e.g. `dropout=0.1`; overrides the size's own.
 
     Returns:
         A built `keras.Model`.
+
+    Raises:
+        ValueError: for an unknown name or argument (the nearest are suggested), or an image that does not fit.
     """
+    if pretrained:
+        from kzoo.weights.pretrained import create
+
+        return create(name, pretrained, image_shape, num_classes, kwargs)
     family = family_of(name)
     module = _module(family)
+    if image_shape is None:
+        image_shape = published_shape(name)
+    if num_classes is None:
+        num_classes = _by_name(module, "NUM_CLASSES", name, 1000)
     build = getattr(module, family)
     known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for key in kwargs:
         if key not in known:
             raise unknown(f"argument of {name}", key, known)
     return build(image_shape, num_classes, **{"name": name, **module.SIZES[name], **kwargs})
+
+
+def published_shape(name):
+    """The image shape that a model was published for.
+
+    Raises:
+        ValueError: if it was not published for one.
+    """
+    shape = _by_name(_module(family_of(name)), "IMAGE_SHAPE", name, (224, 224, 3))
+    if shape is None:
+        raise ValueError(f"{name} has no image size of its own: give image_shape=(height, width, channels)")
+    return shape
+
+
+def small_image_arguments(name):
+    """The arguments that suit a model to images of about 30 pixels: its family's `SMALL_IMAGES`, or a small stem."""
+    family = family_of(name)
+    module = _module(family)
+    stem = "stem" in inspect.signature(getattr(module, family)).parameters
+    return dict(getattr(module, "SMALL_IMAGES", {"stem": "small"} if stem else {}))
+
+
+def _by_name(module, what, name, usual):
+    values = getattr(module, what, usual)
+    return values.get(name, usual) if isinstance(values, dict) else values
+
+
+def skeleton(name, **kwargs):
+    """As `create_model`, but the variables have shapes and no values, so that the largest network costs nothing."""
+    from kzoo.backend.state import unallocated
+
+    with unallocated():
+        return create_model(name, **kwargs)
 
 
 def family_of(name):

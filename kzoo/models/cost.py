@@ -5,6 +5,7 @@ import math
 import keras
 from keras import layers
 
+from kzoo.layers.kernels import KernelWrapper
 from kzoo.models.nodes import nodes_of
 
 # Layers whose work is a few operations per value: nobody counts them as multiply-adds.
@@ -20,8 +21,8 @@ CHEAP = (
 def multiply_adds(model):
     """The multiply-adds of one forward pass of one example.
 
-    Products of convolutions and dense layers are counted, as papers do; normalisation, activations and pooling are
-    not.
+    Products of convolutions, dense layers and attention are counted, as papers do; normalisation, activations and
+    pooling are not. A layer of yours is counted by its own `multiply_adds(input_shape)`, if it has that method.
 
     Args:
         model: a functional or sequential Keras model with fixed input sizes (the batch excepted).
@@ -48,6 +49,12 @@ def _calls(model):
 
 
 def _of(layer, shape_in, shape_out):
+    if hasattr(layer, "multiply_adds"):
+        return layer.multiply_adds(shape_in)
+    if isinstance(layer, KernelWrapper):
+        return _of(layer.layer, shape_in, shape_out)
+    if isinstance(layer, layers.MultiHeadAttention):
+        return _attention(layer, shape_in, shape_out)
     transposed = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
     if isinstance(layer, transposed):
         # Every input position meets the whole kernel.
@@ -66,6 +73,14 @@ def _of(layer, shape_in, shape_out):
             f"the multiply-adds of {type(layer).__name__} are not known. Received: layer={layer.name!r}"
         )
     return 0
+
+
+def _attention(layer, shape_in, shape_out):
+    """Of self-attention: four projections, and the products of queries with keys and of weights with values."""
+    length = _known(layer, shape_in[1:-1])
+    projections = (layer._query_dense, layer._key_dense, layer._value_dense, layer._output_dense)
+    kernels = sum(math.prod(part.kernel.shape) for part in projections)
+    return length * kernels + length**2 * layer.num_heads * (layer.key_dim + layer.value_dim)
 
 
 def _sites(layer, shape):

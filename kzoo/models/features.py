@@ -31,14 +31,19 @@ def features(model):
             "the model has no layers named stem, stage_1 and so on: choose outputs yourself with keras.Model. "
             f"Received: model={model.name!r}"
         )
-    patches = next((layer for layer in model.layers if isinstance(layer, PatchEmbedding)), None)
-    height, width = model.inputs[0].shape[1:3]
+    places = grid(model)
     for name, tokens in outputs.items():
-        if len(tokens.shape) == 3 and patches is not None:
-            rows, columns = height // patches.patch_size[0], width // patches.patch_size[1]
+        if len(tokens.shape) == 3 and places is not None:
+            rows, columns = places
             extra = tokens.shape[1] - rows * columns  # a class token stands before the patches
             outputs[name] = ops.reshape(tokens[:, extra:], (-1, rows, columns, tokens.shape[-1]))
     return keras.Model(model.input, outputs, name=f"{model.name}_features")
+
+
+def grid(model):
+    """Rows and columns of the patches that a transformer cuts its image into, or `None` if it is none."""
+    patches = next((layer for layer in model.layers if isinstance(layer, PatchEmbedding)), None)
+    return None if patches is None else patches.projection.compute_output_shape(patches.input.shape)[1:3]
 
 
 def strides(model):

@@ -6,6 +6,7 @@ import re
 import keras
 from keras import ops
 
+from kzoo.engine import unknown
 from kzoo.optimizers.wrapped import Wrapped
 
 
@@ -19,7 +20,8 @@ class LayerwiseLearningRates(Wrapped):
 
     The step that the optimizer inside makes is multiplied, decoupled weight decay included, which for every optimizer
     of Keras whose steps grow with its rate is the same as a rate of its own. Clipping by the global norm sees all
-    gradients together, as without it. A factor of 0 keeps a variable as it is.
+    gradients together, as without it. A factor of 0 keeps a variable as it is. The factors of patterns are variables:
+    `set_factor` changes one between steps, as `kzoo.callbacks.ProgressiveUnfreezing` does.
 
     Also called discriminative rates: Howard & Ruder (2018), arXiv:1801.06146; layer decay: Bao et al. (2021),
     arXiv:2106.08254, see `layer_decay`.
@@ -55,18 +57,51 @@ class LayerwiseLearningRates(Wrapped):
                     f"no variable's path matches. Received: {pattern!r}; paths begin with "
                     f"{', '.join(sorted({path.rpartition('/')[0] for path in paths})[:8])}"
                 )
+        self._scales = [
+            self.add_variable((), keras.initializers.Constant(factor), "float32", name=f"factor_{i}")
+            for i, (_, factor) in enumerate(self._factors)
+        ]
+
+    @property
+    def factors(self):
+        """Pattern to the factor it was made with."""
+        return dict(self._factors)
+
+    def set_factor(self, pattern, factor):
+        """Changes the factor of a pattern from the next step on.
+
+        Raises:
+            ValueError: if the pattern is none of those it was made with, or the factor is negative.
+        """
+        patterns = [pattern for pattern, _ in self._factors]
+        if pattern not in patterns:
+            raise unknown("pattern", pattern, patterns)
+        if not factor >= 0:
+            raise ValueError(f"a factor must not be negative. Received: {pattern!r}: {factor!r}")
+        self._scales[patterns.index(pattern)].assign(factor)
+
+    def _scale(self, variable):
+        """The factor of a variable: a variable too, or a number."""
+        places = (i for i, (pattern, _) in enumerate(self._factors) if matches(variable.path, pattern))
+        place = next(places, None)
+        return self.default if place is None else self._scales[place]
 
     def factor(self, variable):
-        """The factor of a variable."""
-        return next((f for pattern, f in self._factors if matches(variable.path, pattern)), self.default)
+        """The factor of a variable now, a float."""
+        return float(ops.convert_to_numpy(self._scale(variable)))
 
     def apply(self, grads, trainable_variables=None):
         variables = self.targets(trainable_variables)
-        scaled = [(variable, self.factor(variable)) for variable in variables]
-        scaled = [(variable, factor, ops.copy(variable)) for variable, factor in scaled if factor != 1]
+        scaled = [(variable, self._scale(variable)) for variable in variables]
+        scaled = [
+            (variable, scale, ops.copy(variable))
+            for variable, scale in scaled
+            if isinstance(scale, keras.Variable) or scale != 1
+        ]
         self.inner.apply(grads, variables)
-        for variable, factor, before in scaled:
-            variable.assign(before + factor * (ops.convert_to_tensor(variable) - before))
+        for variable, scale, before in scaled:
+            scale = ops.cast(scale, variable.dtype)
+            variable.assign(before + scale * (ops.convert_to_tensor(variable) - before))
 
     def get_config(self):
         return {**super().get_config(), "factors": dict(self._factors), "default": self.default}

@@ -3,6 +3,7 @@
 from kzoo.plots.drawing import COLOURS, ENGINES, FAINT, INK, MUTED, RIGHT, WRONG, drawn, dress, shortened
 from kzoo.plots.foundations import computation, decision_surfaces, families, gradient_flow, heat_map, race
 from kzoo.plots.health import health
+from kzoo.plots.inside import feature_maps, filters, sheet
 from kzoo.plots.rates import learning_rates, schedules
 from kzoo.plots.repeated import bands, generalisation
 from kzoo.plots.side_by_side import comparison, costs
@@ -26,6 +27,8 @@ __all__ = [
     "drawn",
     "dress",
     "families",
+    "feature_maps",
+    "filters",
     "generalisation",
     "gradient_flow",
     "health",
@@ -34,5 +37,6 @@ __all__ = [
     "predictions",
     "race",
     "schedules",
+    "sheet",
     "shortened",
 ]

@@ -7,7 +7,7 @@ from kzoo.plots.drawing import COLOURS, INK, MUTED, drawn, dress
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 
 
-def bands(named, path, title="", x="epoch", y=""):
+def bands(named, path, title="", x="epoch", y="", steps=None):
     """Draws the mean of several curves for each name, and their standard deviation as a band.
 
     Args:
@@ -15,6 +15,7 @@ def bands(named, path, title="", x="epoch", y=""):
         path: the PNG to write.
         title: what stands above.
         x, y: what the axes are called.
+        steps: where on the x axis the curves' values lie; by default at 1, 2, 3 …
     """
     wide = len(named) > 4
     with drawn(path, (8.4 if wide else 6.4, 4.2), title) as figure:
@@ -24,12 +25,12 @@ def bands(named, path, title="", x="epoch", y=""):
         for (name, curves), (colour, dash) in zip(named.items(), styles * len(named)):
             curves = np.asarray(curves, "float64")
             mean, spread = curves.mean(0), curves.std(0)
-            steps = np.arange(1, len(mean) + 1)
+            places = np.arange(1, len(mean) + 1) if steps is None else steps
             axes.plot(
-                steps, mean, color=colour, linestyle=dash, linewidth=1.8, label=f"{name}: {mean[-1]:.4g}"
+                places, mean, color=colour, linestyle=dash, linewidth=1.8, label=f"{name}: {mean[-1]:.4g}"
             )
             if len(curves) > 1:
-                axes.fill_between(steps, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
+                axes.fill_between(places, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
             ends += list(mean[len(mean) // 4 :])
         low, high = min(ends), max(ends)
         if len(ends) > len(named) and high > low:  # the first steps would flatten what follows
@@ -59,6 +60,7 @@ def generalisation(rows, path, title="", columns=3):
         for axes in grid[len(methods) :]:
             axes.set_axis_off()
         for place, (axes, method) in enumerate(zip(grid, methods)):
+            last = {}
             for width, colour in zip(widths, COLOURS * len(widths)):
                 own = sorted(
                     (row for row in rows if (row["method"], row["width"]) == (method, width)),
@@ -71,16 +73,12 @@ def generalisation(rows, path, title="", columns=3):
                     axes.plot(
                         sizes, means, color=colour, linestyle=style, linewidth=thick, marker=".", label=label
                     )
-                best = f"{100 * np.mean(own[-1]['test_error']):.1f}"
-                axes.annotate(
-                    best,
-                    (sizes[-1], 100 * np.mean(own[-1]["test_error"])),
-                    (4, 0),
-                    textcoords="offset points",
-                    fontsize=7.5,
-                    color=colour,
-                    va="center",
-                )
+                last[width] = (100 * np.mean(own[-1]["test_error"]), sizes[-1], colour)
+            lowest, place_x, colour = min(last.values())
+            axes.annotate(
+                f"{lowest:.1f}", (place_x, lowest), (5, 0), textcoords="offset points", fontsize=7.5,
+                color=colour, va="center",
+            )  # fmt: skip
             axes.set_xscale("log")
             axes.set_xticks(sorted({row["size"] for row in rows}))
             axes.xaxis.set_major_formatter("{x:g}")

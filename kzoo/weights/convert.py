@@ -5,11 +5,13 @@ differ where that has a meaning: the number of classes, the channels of the imag
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
 from keras import layers
+
+from kzoo.models.features import grid
 
 
 @dataclass(frozen=True)
@@ -18,19 +20,24 @@ class Source:
 
     Attributes:
         modules: pairs of a pattern for our layer's path and the name of the module there: a string, or a function of
-            the pattern's groups (numbers as `int`). The first full match counts.
+            the pattern's groups (numbers as `int`). The first full match counts. Or a function of our model that gives
+            these pairs, where the names there depend on the other blocks.
         tensors: triples of a pattern for a variable's path, the name of the tensor there (as above), and a function
-            of `(array, variable)` that gives ours; looked at before `modules`.
+            of `(array, variable)` that gives ours; looked at before `modules`. Where ours is made of several, a tuple
+            of names, and a function of the list of their arrays.
         arguments: of our family's function, where the library's network differs from our default.
         ignored: pattern of names in the checkpoint that are of no use to us.
         layout: `"torch"`: weights as PyTorch stores them; `"keras"`: as Keras does.
+        renamed: pairs of a pattern and its replacement, applied to the checkpoint's names in this order: how the
+            library called things before. Or a function of the checkpoint that gives these pairs.
     """
 
-    modules: tuple = ()
+    modules: object = ()
     tensors: tuple = ()
     arguments: dict = field(default_factory=dict)
-    ignored: str = r".*num_batches_tracked"
+    ignored: str = r".*(num_batches_tracked|seed_generator_state)"
     layout: str = "torch"
+    renamed: object = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,11 @@ def _same(a, variable):
     return a
 
 
+def _pointwise(a, variable):
+    """As it is; a 1x1 convolution of one pixel is a dense layer."""
+    return a[0, 0] if a.shape[:2] == (1, 1) and a.ndim == len(variable.shape) + 2 else a
+
+
 NORM = {"gamma": ("weight", _same), "beta": ("bias", _same)}
 STATISTICS = {"moving_mean": ("running_mean", _same), "moving_variance": ("running_var", _same)}
 TORCH = {  # class: variable: name of the tensor there, how to turn it
@@ -88,21 +100,28 @@ def turned(model, source, arrays, origin="the checkpoint"):
     Raises:
         ValueError: if names are missing or unexpected. The message lists the first of them.
     """
+    if callable(source.modules):
+        source = replace(source, modules=source.modules(model))
+    for pattern, replacement in source.renamed(arrays) if callable(source.renamed) else source.renamed:
+        arrays = {re.sub(pattern, replacement, name): array for name, array in arrays.items()}
     ours, missing, used = {}, [], set()
     for layer in model._flatten_layers():
         for variable in [*layer._trainable_variables, *layer._non_trainable_variables]:
             if not keras.backend.is_float_dtype(variable.dtype):
                 continue  # the states of random generators
             name, turn = _counterpart(layer, variable, source)
-            if name not in arrays:
-                missing.append((variable, name))
+            names = (name,) if isinstance(name, str) else name
+            if absent := [name for name in names if name not in arrays]:
+                missing += [(variable, name) for name in absent]
                 continue
-            used.add(name)
-            ours[variable.path] = np.asarray(turn(np.asarray(arrays[name]), variable))
+            used.update(names)
+            found = [np.asarray(arrays[name]) for name in names]
+            ours[variable.path] = np.asarray(turn(found[0] if isinstance(name, str) else found, variable))
     ignored = re.compile(source.ignored)
     unexpected = [name for name in arrays if name not in used and not ignored.fullmatch(name)]
     if not any(layer.name == "head" for layer in model.layers):  # features: the classifier is not asked for
-        unexpected = [name for name in unexpected if not name.startswith(_module("head", source))]
+        heads = tuple(_module(name, source) for name in ("head", "head_distillation"))
+        unexpected = [name for name in unexpected if not name.startswith(heads)]
     if missing or unexpected:
         raise ValueError(_mismatch(origin, missing, unexpected, arrays))
     return ours
@@ -129,14 +148,24 @@ def fit(model, values, origin="the checkpoint"):
         array, shape = values[variable.path], tuple(variable.shape)
         if array.shape == shape:
             planned.append((variable, array))
-        elif variable.path.startswith("head/") and array.shape[:-1] == shape[:-1]:
+        elif variable.path.startswith("head") and array.shape[:-1] == shape[:-1]:
             fresh.append(variable.path)
         else:
-            array, adapted[variable.path] = adapt(array, variable, origin)
+            array, adapted[variable.path] = adapt(array, variable, origin, grid(model))
             planned.append((variable, array))
     for variable, array in planned:
         variable.assign(np.asarray(array, "float32"))
     return Converted(tuple(v.path for v, _ in planned), adapted, tuple(fresh))
+
+
+def carry_over(trained, model):
+    """Gives a model the weights of a trained one of the same architecture; as in `fit`, some sizes may differ.
+
+    Returns:
+        A `Converted`.
+    """
+    values = {variable.path: keras.ops.convert_to_numpy(variable) for variable in trained.variables}
+    return fit(model, values, f"the model {trained.name!r}")
 
 
 def _counterpart(layer, variable, source):
@@ -148,7 +177,7 @@ def _counterpart(layer, variable, source):
     layer_path, _, leaf = path.rpartition("/")
     module = _module(layer_path, source)
     if source.layout == "keras":
-        return f"{module}/{leaf}", _same
+        return f"{module}/{leaf}", _pointwise
     for kind, leaves in TORCH.items():
         if type(layer) is kind and leaf in leaves:
             there, turn = leaves[leaf]
@@ -169,11 +198,11 @@ def _filled(name, match):
     return name(*(int(group) if group and group.isdigit() else group for group in match.groups()))
 
 
-def adapt(array, variable, origin):
+def adapt(array, variable, origin, grid=None):
     """An array of another size made to fit where that has a meaning, and what was done.
 
     A first convolution for colour serves other channels: one channel sums the colours, several repeat them, scaled so
-    that the sum stays.
+    that the sum stays. Positions are resized to `grid`, the rows and columns of the model's patches, or to a square.
     """
     shape = tuple(variable.shape)
     first = variable.path.startswith(("stem", "patch"))
@@ -186,7 +215,8 @@ def adapt(array, variable, origin):
     if "position" in variable.path:
         from kzoo.weights.positions import resized
 
-        return resized(array, shape), f"positions resized from {array.shape} to {shape}"
+        grid = None if "relative" in variable.path else grid
+        return resized(array, shape, grid), f"positions resized from {array.shape} to {shape}"
     raise ValueError(
         f"the weights of {variable.path} do not fit: the model needs {shape}, {origin} has {array.shape}. "
         "Use the arguments that the checkpoint was made with"

@@ -8,6 +8,7 @@ import keras
 
 from kzoo.engine import require, unknown
 from kzoo.weights.convert import fit, turned
+from kzoo.weights.numbered import paths
 from kzoo.weights.torch_files import read as read_torch
 
 
@@ -60,7 +61,7 @@ def _read_safetensors(path):
     safetensors = require("safetensors", "weights")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: it is no dictionary
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
         raise ValueError(f"the file {path} is truncated or is not safetensors ({error})") from error
 
@@ -71,7 +72,7 @@ def _read_keras(path, builder):
         raise ValueError(f"no model of keras.applications is known for this file. Received: {path}")
     try:
         with h5py.File(path, "r") as file:
-            group = file["model_weights"] if "model_weights" in file else file
+            group = file.get("model_weights", file)
             names = [
                 name.decode() if isinstance(name, bytes) else name for name in group.attrs["layer_names"]
             ]
@@ -89,7 +90,7 @@ def _read_keras(path, builder):
         model.load_weights(path)
     except ValueError as error:
         raise ValueError(f"the file {path} does not fit keras.applications.{builder}: {error}") from error
-    return {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.variables}
+    return {path: keras.ops.convert_to_numpy(variable) for path, variable in paths(model)}
 
 
 def load_weights(model, family, source, path, builder=None):

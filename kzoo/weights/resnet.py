@@ -70,6 +70,32 @@ TRANSFORMERS = Source(
         ("head", "classifier.1"),
     ),
 )
+# What each of our networks is called there, where published weights are listed.
+NAMES = {
+    "torchvision": {
+        name: name
+        for name in (
+            *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+            *(
+                "resnext50_32x4d",
+                "resnext101_32x8d",
+                "resnext101_64x4d",
+                "wide_resnet50_2",
+                "wide_resnet101_2",
+            ),
+        )
+    },
+    "timm": {
+        **{f"resnet{depth}": f"resnet{depth}" for depth in (18, 34, 50, 101, 152)},
+        **{
+            name: name
+            for name in ("resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d")
+        },
+        **{name: name for name in ("wide_resnet50_2", "wide_resnet101_2")},
+        "se_resnet50": "seresnet50",
+    },
+    "keras": {f"resnet{depth}": f"ResNet{depth}" for depth in (50, 101, 152)},
+}
 SOURCES = {
     "torchvision": Source(_torch()),
     "timm": Source(_torch()),

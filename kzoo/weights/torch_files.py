@@ -98,7 +98,7 @@ class Unpickler(pickle.Unpickler):
     def persistent_load(self, identity):
         kind, dtype, key, _, numel = identity[:5]
         if kind != "storage" or dtype not in DTYPES.values():
-            raise UnsafeCheckpointError(f"the checkpoint names something that is no storage: {kind!r}")
+            raise pickle.UnpicklingError(f"it names something that is no storage: {kind!r}")
         return self.storages.setdefault(key, Storage(dtype, key, int(numel)))
 
 
@@ -138,6 +138,8 @@ def _read_zip(path):
 
 def _read_stream(path):
     with open(path, "rb") as stream:
+        if stream.peek(2)[:2] == b"PK":
+            raise ValueError("the archive has no end")
         if (magic := Unpickler(stream, {}).load()) != MAGIC:
             raise ValueError(f"it begins with {magic!r}")
         for _ in ("protocol", "system"):

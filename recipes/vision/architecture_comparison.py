@@ -1,9 +1,10 @@
-"""Architectures compared by cost: the same data, budget and recipe for each, one table and one picture.
+"""Architectures compared by cost: the same data, budget and recipe for each, one table and three pictures.
 
 Task       choose a classifier: what do filter size, stride, pooling and width buy, and what do they cost?
 Data       a name that `kzoo list` shows (`fashion_mnist` is the default), or a folder of images by class
 Paper      Springenberg et al. (2015), Striving for simplicity, arXiv:1412.6806: strides in the place of pooling
 Command    kzoo run architecture_comparison --backend tensorflow
+           kzoo run architecture_comparison --models cnn,resnet20,googlenet,efficientnet_b0,mobilenet_v2,capsnet_small
 Score      CNN designs, 10,000 images, tensorflow: best accuracy 87.77% in 8.0 min*, AMD EPYC, 2 cores
            * from start to finish, with whatever else the machine was doing
 """
@@ -20,26 +21,33 @@ import kzoo
 from kzoo import plots, recipes
 from kzoo.callbacks import Resume
 from kzoo.data import Batches, Preprocessing
+from kzoo.models import catalog
 from kzoo.models.cost import multiply_adds
 from kzoo.runs import Run
+
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def margin(y, lengths):
+    """For capsules, whose lengths lie between 0 and 1: as logits they could not be sure."""
+    return kzoo.losses.CapsuleMargin()(
+        keras.ops.one_hot(keras.ops.reshape(y, (-1,)), lengths.shape[-1]), lengths
+    )
 
 
 def compiled(name, images, configuration, steps):
     """A fresh model of the catalog, ready to be trained for so many steps."""
     kzoo.set_seed(configuration["seed"])
-    classifier = kzoo.create_model(
-        name,
-        image_shape=images.image_shape,
-        num_classes=images.num_classes,
-        dropout=configuration["dropout"],
-    )
+    shape = dict(image_shape=images.image_shape, num_classes=images.num_classes)
+    small = catalog.small_image_arguments(name) if max(images.image_shape[:2]) < 64 else {}
+    classifier = kzoo.create_model(name, **shape, **small, dropout=configuration["dropout"])
     kzoo.accelerate(classifier)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps - steps // 20, warmup_target=configuration["learning_rate"], warmup_steps=steps // 20
     )
     classifier.compile(
         keras.optimizers.AdamW(schedule, weight_decay=0.01),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        margin if catalog.family_of(name) == "capsnet" else CROSS_ENTROPY,
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
     return classifier
@@ -64,7 +72,10 @@ def train(name, images, configuration, run):
         callbacks=[resume, run.log],
         verbose=recipes.verbosity(),
     )
-    predicted = np.argmax(classifier.predict(batches["test"], verbose=0), axis=-1)
+    scores = classifier.predict(batches["test"], verbose=0)
+    predicted = np.argmax(scores, axis=-1)
+    first = tuple(part[:24] for part in (*images.test, scores))
+    plots.predictions(*first, images.labels, run.path(f"predictions-{name}.png"), name)
     return {
         "model": name,
         "test_accuracy": float(np.mean(predicted == images.test[1])),
@@ -119,6 +130,8 @@ def main(
         cells = f"{row['test_accuracy']:.2%}", f"{row['parameters']:,}", f"{row['multiply_adds']:,}"
         table.add_row(row["model"], *cells, f"{row['step_ms']:.1f}")
     Console().print(table)
+    curves = {row["model"]: [row["history"]["val_accuracy"]] for row in rows}
+    plots.bands(curves, run.path("curves.png"), title=images.name, y="validation accuracy")
     plots.costs(rows, run.path("costs.png"), title=f"{images.name}, {epochs} epochs ({engine})")
     figures = {f"{row['model']}_accuracy": row["test_accuracy"] for row in rows}
     figures |= {f"{row['model']}_step_ms": row["step_ms"] for row in rows}

@@ -25,6 +25,7 @@ IMAGES, MAPS, ROWS, TOKENS, VECTORS = (2, 8, 8, 3), (2, 6, 6, 8), (4, 5), (2, 6,
 LAYERS = {
     "CBAM": _on(MAPS, lambda: layers.CBAM(ratio=2, kernel_size=3)),
     "CapsuleLength": _on(TOKENS, layers.CapsuleLength),
+    "CapsuleMask": lambda: (layers.CapsuleMask(), [_normal(*TOKENS), _normal(2, 6)]),
     "Capsules": _on(TOKENS, lambda: layers.Capsules(4, 3)),
     "Capsules, gradient through the routing": _on(
         TOKENS, lambda: layers.Capsules(4, 3, 2, routing_gradient=True)
@@ -43,6 +44,7 @@ LAYERS = {
     "FourierFeatures": _on(ROWS, lambda: layers.FourierFeatures(6, 2.0, trainable_frequencies=True)),
     "FrequencyEncoding": _on(ROWS, lambda: layers.FrequencyEncoding(3, include_input=True)),
     "GradientReversal": _on(ROWS, layers.GradientReversal),
+    "LayerScale": _on(MAPS, lambda: layers.LayerScale(0.1)),
     "NonLocal": _on(MAPS, layers.NonLocal),
     "NonLocal, concatenation": _on(TOKENS, lambda: layers.NonLocal(similarity="concatenation")),
     "NonLocal, dot product": _on(TOKENS, lambda: layers.NonLocal(similarity="dot_product")),
@@ -67,4 +69,6 @@ LAYERS = {
     "WeightStandardization, depthwise": _on(
         IMAGES, lambda: layers.WeightStandardization(keras.layers.DepthwiseConv2D(3, depth_multiplier=2))
     ),
+    "WindowAttention": _on(MAPS, lambda: layers.WindowAttention(2, 3)),
+    "WindowAttention, shifted and padded": _on(MAPS, lambda: layers.WindowAttention(4, 4, 2, use_bias=False)),
 }

@@ -33,8 +33,18 @@ def _sharpness_aware(adaptive):
     return learner, (rng.normal(size=(12, 4)), rng.normal(size=(12, 2)))
 
 
+def _capsules():
+    sizes = dict(filters=3, kernel_size=3, primary_capsules=2, primary_dim=4, dim=4, decoder=(6, 8))
+    model = kzoo.create_model("capsnet", image_shape=(7, 6, 2), num_classes=3, reconstruction=True, **sizes)
+    learner = kzoo.learners.CapsuleNetwork(model, reconstruction_weight=0.01)
+    learner.compile(keras.optimizers.SGD(0.1))
+    rng = np.random.default_rng(0)
+    return learner, (rng.uniform(size=(12, 7, 6, 2)), rng.integers(0, 3, 12))
+
+
 # Each makes a compiled learner and the data of a `fit`.
 LEARNERS = {
+    "CapsuleNetwork": _capsules,
     "SharpnessAware": lambda: _sharpness_aware(False),
     "SharpnessAware, adaptive": lambda: _sharpness_aware(True),
 }

@@ -1,6 +1,6 @@
 """How far kzoo's networks with another library's weights are from that library's, on the engine of `KERAS_BACKEND`.
 
-`python tests/vision/equal.py FOLDER OUT.json [FAMILY ...]`, after `oracle.py FOLDER`. Also by hand:
+`python tests/vision/equal.py FOLDER OUT.json [--first] [FAMILY ...]`, after `oracle.py FOLDER`. Also by hand:
 `python tests/vision/equal.py --both resnet` makes the oracle and compares on the engine in use.
 """
 
@@ -46,8 +46,8 @@ def distances(case, folder):
         assert len(wanted) == 1 + len(case.features)
         for name, b in wanted.items():
             a = outputs[name.partition(".")[2]]
-            if a.size == b.size and a.ndim != b.ndim:  # their tokens, our map
-                b = b.reshape(a.shape)
+            if b.ndim == 3 and a.ndim == 4:  # their tokens, our map; a class token stands before the patches
+                b = b[:, b.shape[1] - a.shape[1] * a.shape[2] :].reshape(a.shape)
             assert a.shape == b.shape, (case.key, name, a.shape, b.shape)
             assert np.std(b) > 1e-6, f"{case.key}: {name} says nothing"
             found[name] = float(np.abs(a - b).max() / np.abs(b).max())
@@ -55,9 +55,13 @@ def distances(case, folder):
 
 
 def _run(model, case, x):
-    outputs = {"logits": model(x, training=False)}
-    if case.features:
-        outputs |= kzoo.features(model)(x, training=False)
+    stages = kzoo.features(model).output if case.features else {}
+    return _outputs(keras.Model(model.input, {"logits": model.output} | stages), x)
+
+
+def _outputs(model, x):
+    """On JAX as one program: op by op it would compile every operation."""
+    outputs = model.predict_on_batch(x) if keras.config.backend() == "jax" else model(x, training=False)
     return {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
 
 
@@ -84,8 +88,8 @@ def _keras_model(case, folder, size, before):
 
 def _keras_run(model, case, x):
     outputs = {"logits": model.output} | {s: model.get_layer(n).output for s, n in case.features.items()}
-    found = keras.Model(model.input, outputs)(x, training=False)
-    return {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
+    start = model.get_layer(case.start).input if case.start else model.input
+    return _outputs(keras.Model(start, outputs), x)
 
 
 def main():
@@ -98,8 +102,14 @@ def main():
                 name, value = max(worst.items(), key=lambda item: item[1])
                 sys.stdout.write(f"{case.key:45} {value:.1e} at {name}\n")
         return
-    folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-    out.write_text(json.dumps({case.key: distances(case, folder) for case in cases(sys.argv[3:])}))
+    folder, out, *names = sys.argv[1:]
+    chosen = cases([name for name in names if name != "--first"])
+    if "--first" in names:  # of each family
+        families = {}
+        for case in chosen:
+            families.setdefault(catalog.family_of(case.model), case)
+        chosen = list(families.values())
+    Path(out).write_text(json.dumps({case.key: distances(case, Path(folder)) for case in chosen}))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class Case:
         sizes: two image sizes.
         channels_last: whether their features are, so that they need no turning.
         arguments: of a `keras.applications` model.
+        start: its first layer after those that scale pixels, where it has such.
         name: to tell cases of one model apart.
     """
 
@@ -44,6 +45,7 @@ class Case:
     sizes: tuple = ((64, 64), (96, 64))
     channels_last: bool = False
     arguments: dict = field(default_factory=dict)
+    start: str = ""
     name: str = ""
 
     @property
@@ -116,6 +118,9 @@ def write(case, folder):
     disturb(theirs)
     if case.source == "torchvision":
         torch.save(theirs.state_dict(), folder / f"{case.key}.pth")
+    elif case.source == "transformers":  # whose files do not call things as its modules do
+        theirs.save_pretrained(folder / "transformers")
+        (folder / "transformers" / "model.safetensors").rename(folder / f"{case.key}.safetensors")
     else:
         from safetensors.torch import save_file
 

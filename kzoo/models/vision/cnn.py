@@ -15,6 +15,7 @@ from keras import layers
 # A shorter memory than Keras's 0.99, so that the statistics are good after the few steps of a small data set.
 NORM = functools.partial(layers.BatchNormalization, momentum=0.9)
 
+IMAGE_SHAPE = None  # it serves any data set
 SIZES = {
     "cnn": dict(filters=(32, 64)),
     "cnn_5x5": dict(filters=(32, 64), kernel_size=5),

@@ -9,6 +9,7 @@ Shapes: b batch, h height, w width, c channels, d hidden.
 import keras
 from keras import layers
 
+IMAGE_SHAPE = None  # it serves any data set
 SIZES = {
     "mlp": dict(hidden_dims=(512, 512)),
     "mlp_small": dict(hidden_dims=(128,)),

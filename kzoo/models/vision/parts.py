@@ -10,8 +10,23 @@ from keras import layers
 
 # PyTorch's defaults, which most published weights were trained with: Keras's epsilon is 1e-3, its momentum 0.99.
 NORM = functools.partial(layers.BatchNormalization, momentum=0.9, epsilon=1e-5)
+
+
+def initializer(class_name, **config):
+    """An initialiser of Keras as its configuration, for layers to make one of their own from.
+
+    A shared initialiser would give all kernels of one shape the same numbers, and making one draws a seed.
+    """
+    return {
+        "class_name": class_name,
+        "config": config,
+        "module": "keras.initializers",
+        "registered_name": None,
+    }
+
+
 # He et al. (2015), arXiv:1502.01852, counting outputs: the initialisation of most networks with ReLU.
-HE = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+HE = initializer("VarianceScaling", scale=2.0, mode="fan_out", distribution="untruncated_normal")
 
 
 def image_input(image_shape, minimum=1, model="the network"):
@@ -27,6 +42,12 @@ def image_input(image_shape, minimum=1, model="the network"):
             f"Received: image_shape={image_shape}"
         )
     return keras.Input(shape, name="image")
+
+
+def check_stem(stem):
+    """Raises if the stem is neither `"large"` nor `"small"`."""
+    if stem not in ("large", "small"):
+        raise ValueError(f"stem must be 'large' or 'small'. Received: stem={stem!r}")
 
 
 def pad(x, kernel_size, padding, name):

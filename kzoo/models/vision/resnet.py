@@ -64,6 +64,9 @@ BASIC = dict(block=basic)
 BOTTLENECK = dict(block=bottleneck)
 SMALL = dict(block=basic, filters=(16, 32, 64), stem="small")
 SE = dict(attention=functools.partial(SqueezeExcite, 16))
+SMALL_SIZES = {f"resnet{6 * n + 2}": dict(**SMALL, depths=(n, n, n)) for n in (3, 5, 7, 9, 18)}
+IMAGE_SHAPE = dict.fromkeys(SMALL_SIZES, (32, 32, 3))
+NUM_CLASSES = dict.fromkeys(SMALL_SIZES, 10)
 SIZES = {
     # Table 1 of the paper
     "resnet18": dict(**BASIC, depths=(2, 2, 2, 2)),
@@ -72,7 +75,7 @@ SIZES = {
     "resnet101": dict(**BOTTLENECK, depths=(3, 4, 23, 3)),
     "resnet152": dict(**BOTTLENECK, depths=(3, 8, 36, 3)),
     # Table 6: 6 n + 2 layers
-    **{f"resnet{6 * n + 2}": dict(**SMALL, depths=(n, n, n)) for n in (3, 5, 7, 9, 18)},
+    **SMALL_SIZES,
     # ResNeXt, tables 1 and 5
     "resnext50_32x4d": dict(**BOTTLENECK, depths=(3, 4, 6, 3), groups=32, group_width=4),
     "resnext101_32x4d": dict(**BOTTLENECK, depths=(3, 4, 23, 3), groups=32, group_width=4),

@@ -67,10 +67,10 @@ PARAMETERS = {
 }
 # One small network for each thing that the family can do: the gate's cases. Image shape, then arguments.
 TINY = {
-    "resnet18": dict(image_shape=(32, 32, 3), filters=(4, 4, 8, 8), depths=(1, 1, 1, 1), padding="same"),
-    "resnet20": dict(image_shape=(8, 8, 3), filters=(4, 6, 8), depths=(1, 2, 1)),
+    "resnet18": dict(image_shape=(32, 32, 3), filters=(8, 8, 16, 16), depths=(1, 1, 1, 1), padding="same"),
+    "resnet20": dict(image_shape=(8, 8, 3), filters=(8, 12, 16), depths=(1, 2, 1)),
     "resnext50_32x4d": dict(
         image_shape=(32, 32, 3), filters=(16, 16), depths=(1, 1), groups=4, group_width=16, stem="small"
     ),
-    "se_resnet50": dict(image_shape=(32, 32, 3), filters=(4, 8), depths=(1, 1), stem="small"),
+    "se_resnet50": dict(image_shape=(32, 32, 3), filters=(8, 16), depths=(1, 1), stem="small"),
 }

@@ -1,0 +1,181 @@
+"""Reads out of torchvision, timm and Keras what weights they publish for our models: `kzoo/weights/published.json`.
+
+`python benchmarks/published.py`, with torchvision and timm in `.venv/oracles` (`make env`). URLs, digests, licences,
+preprocessing and accuracies are those libraries' own statements; Keras states its accuracies on keras.io (`KERAS`).
+"""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+os.environ["KERAS_BACKEND"] = "jax"
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "vision")]
+
+import oracle  # noqa: E402
+
+LIBRARY = oracle.declare_operators()
+
+import keras  # noqa: E402
+import timm  # noqa: E402
+import torchvision  # noqa: E402
+from keras.src.utils import file_utils  # noqa: E402
+
+from kzoo.models import catalog  # noqa: E402
+from kzoo.weights.load import sources_of  # noqa: E402
+
+# keras.io/api/applications, top-1 in percent
+KERAS = {
+    "Xception": 79.0, "VGG16": 71.3, "VGG19": 71.3, "ResNet50": 74.9, "ResNet50V2": 76.0, "ResNet101": 76.4,
+    "ResNet101V2": 77.2, "ResNet152": 76.6, "ResNet152V2": 78.0, "InceptionV3": 77.9, "InceptionResNetV2": 80.3,
+    "MobileNet": 70.4, "MobileNetV2": 71.3, "DenseNet121": 75.0, "DenseNet169": 76.2, "DenseNet201": 77.3,
+    "EfficientNetB0": 77.1, "EfficientNetB1": 79.1, "EfficientNetB2": 80.1, "EfficientNetB3": 81.6,
+    "EfficientNetB4": 82.9, "EfficientNetB5": 83.6, "EfficientNetB6": 84.0, "EfficientNetB7": 84.3,
+    "EfficientNetV2B0": 78.7, "EfficientNetV2B1": 79.8, "EfficientNetV2B2": 80.5, "EfficientNetV2B3": 82.0,
+    "EfficientNetV2S": 83.9, "EfficientNetV2M": 85.3, "EfficientNetV2L": 85.7, "ConvNeXtTiny": 81.3,
+    "ConvNeXtSmall": 82.3, "ConvNeXtBase": 85.3, "ConvNeXtLarge": 86.3, "ConvNeXtXLarge": 86.7,
+}  # fmt: skip
+
+
+def called_elsewhere(model):
+    """Source to what the model is called there, as the family's `weights` module says, or by the same name."""
+    module = importlib.import_module(f"kzoo.weights.{catalog.family_of(model)}")
+    return {source: table.get(model) for source, table in getattr(module, "NAMES", {}).items()}
+
+
+def of_torchvision(model, name):
+    for weights in torchvision.models.get_model_weights(name):
+        if weights.meta["categories"] is None:  # features alone
+            continue
+        wanted, digest = weights.transforms(), weights.url.rpartition("-")[2].partition(".")[0]
+        yield dict(
+            model=model,
+            source="torchvision",
+            tag=weights.name,
+            url=weights.url,
+            digest=f"sha256:{digest}",
+            licence=None,
+            top1=weights.meta["_metrics"]["ImageNet-1K"]["acc@1"],
+            num_classes=len(weights.meta["categories"]),
+            image_size=wanted.crop_size[0],
+            resize=wanted.resize_size[0],
+            interpolation=wanted.interpolation.value,
+            mean=wanted.mean,
+            std=wanted.std,
+        )
+
+
+def of_timm(model, name):
+    for full in timm.list_pretrained(f"{name}.*"):
+        wanted = timm.models.get_pretrained_cfg(full)
+        if not wanted.hf_hub_id or wanted.custom_load or wanted.num_classes == 0:
+            continue
+        size = wanted.input_size[1]
+        yield dict(
+            model=model,
+            source="timm",
+            tag=full,
+            url=f"https://huggingface.co/{wanted.hf_hub_id}/resolve/main/model.safetensors",
+            digest=None,
+            licence=wanted.license,
+            top1=None,
+            num_classes=wanted.num_classes,
+            image_size=size,
+            resize=int(size / wanted.crop_pct),
+            interpolation=wanted.interpolation,
+            mean=wanted.mean,
+            std=wanted.std,
+        )
+
+
+class Caught(Exception):
+    """What Keras would have fetched."""
+
+
+def of_keras(model, name):
+    def caught(fname, origin, file_hash=None, **options):
+        raise Caught(origin, file_hash)
+
+    file_utils.get_file, before = caught, file_utils.get_file
+    try:
+        builder = getattr(keras.applications, name)
+        builder(weights="imagenet")
+    except Caught as error:
+        url, digest = error.args
+    finally:
+        file_utils.get_file = before
+    module = sys.modules[builder.__module__]
+    size = builder(weights=None).input_shape[1]
+    probe = keras.ops.convert_to_numpy(module.preprocess_input(probe_image()))
+    family = importlib.import_module(f"kzoo.weights.{catalog.family_of(model)}")
+    inside = getattr(family, "SCALED", {}).get(model)
+    yield dict(
+        model=model,
+        source="keras",
+        tag="imagenet",
+        url=url,
+        digest=f"md5:{digest}",
+        licence="apache-2.0",
+        top1=KERAS.get(name),
+        image_size=size,
+        resize=None,
+        builder=name,
+        **(dict(mean=inside[0], std=inside[1]) if inside else preprocessing(probe)),
+    )
+
+
+def probe_image():
+    """Two pixels, from which the preprocessing can be told."""
+    import numpy as np
+
+    return np.array([[[[0.0, 0.0, 0.0]], [[255.0, 127.5, 51.0]]]])
+
+
+def preprocessing(probe):
+    """Mean, deviation and order of channels from what became of the two pixels."""
+    zero, one = probe[0, 0, 0], probe[0, 1, 0]
+    shades = [1.0, 0.5, 0.2]
+    bgr = abs((one - zero)[0] / (one - zero)[1] - 2.0) > 0.1
+    slopes = (one - zero) / (shades[::-1] if bgr else shades)
+    mean, std = [-z / s for z, s in zip(zero, slopes)], [1 / s for s in slopes]
+    if bgr:
+        mean, std = mean[::-1], std[::-1]
+    return dict(mean=[round(float(m), 6) for m in mean], std=[round(float(s), 8) for s in std], bgr=bool(bgr))
+
+
+READERS = {"torchvision": of_torchvision, "timm": of_timm, "keras": of_keras}
+
+
+def main():
+    rows = []
+    for model in catalog.list_models():
+        called = called_elsewhere(model) if sources_of(catalog.family_of(model)) else {}
+        for source, read in READERS.items():
+            if called.get(source):
+                rows += read(model, called[source])
+    folder = ROOT / "kzoo" / "weights"
+    lines = ",\n".join("  " + json.dumps({key: v for key, v in row.items() if v is not None}) for row in rows)
+    (folder / "published.json").write_text(f"[\n{lines}\n]\n")
+    labels = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+    (folder / "imagenet_labels.txt").write_text("\n".join(labels) + "\n")
+    with open(ROOT / "kzoo" / "models" / "costs.json", "w") as file:
+        json.dump(
+            {model: cost for model in catalog.list_models() if (cost := cost_of(model))}, file, indent=1
+        )
+        file.write("\n")
+
+
+def cost_of(model):
+    try:
+        made = catalog.skeleton(model)
+    except ValueError:  # no size of its own
+        return None
+    from kzoo.models.cost import multiply_adds
+
+    return {"parameters": made.count_params(), "multiply_adds": multiply_adds(made)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Each family's network beside the same one elsewhere, on the same engine, in turn in one run.
+
+```
+python benchmarks/vision.py --engine torch [--rounds 7] [--only resnet50,vit_tiny_patch16] [--out FILE]
+```
+
+The peer is timm on PyTorch, channels first in the channels-last memory order, as its users run it on a CPU, and
+`keras.applications` on TensorFlow and JAX: no zoo of this size is written for JAX that installs here. Ours is
+accelerated. A training step is `train_on_batch` with SGD and momentum on the Keras side, forward, backward and step on
+timm's; inference is `predict_on_batch` or a call without gradients. Images are of `SIDE` pixels and classes 10, so
+that a round of every network is minutes on two cores; multiply-adds, not pixels, decide the ratio.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PEERS = {  # ours: timm's name, keras.applications' name and its further arguments
+    "vgg11": ("vgg11", None, {}),
+    "vgg16": (None, "VGG16", {}),
+    "resnet18": ("resnet18", None, {}),
+    "resnet50": ("resnet50", "ResNet50", {}),
+    "resnet50_v2": (None, "ResNet50V2", {}),
+    "resnext50_32x4d": ("resnext50_32x4d", None, {}),
+    "inception_v3": ("inception_v3", "InceptionV3", {}),
+    "xception": ("legacy_xception", "Xception", {}),
+    "mobilenet_v1": ("mobilenetv1_100", "MobileNet", {}),
+    "mobilenet_v2": ("mobilenetv2_100", "MobileNetV2", {}),
+    "mobilenet_v3_large": ("mobilenetv3_large_100", "MobileNetV3Large", {"include_preprocessing": False}),
+    "efficientnet_b0": ("efficientnet_b0", "EfficientNetB0", {}),
+    "densenet121": ("densenet121", "DenseNet121", {}),
+    "convnext_tiny": ("convnext_tiny", "ConvNeXtTiny", {"include_preprocessing": False}),
+    "vit_tiny_patch16": ("vit_tiny_patch16_224", None, {}),
+    "swin_tiny": ("swin_tiny_patch4_window7_224", None, {}),
+}
+SIDE, CLASSES, BATCHES = 96, 10, (1, 32)
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--engine", default="torch", choices=("tensorflow", "torch", "jax"))
+parser.add_argument("--rounds", type=int, default=7, help="counted rounds; default: %(default)s")
+parser.add_argument("--only", default="", help="comma-separated names of networks")
+parser.add_argument("--out", type=Path, default=HERE / "vision.json")
+ARGUMENTS = parser.parse_args()
+os.environ["KERAS_BACKEND"] = ARGUMENTS.engine
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "tests" / "vision")]
+
+if ARGUMENTS.engine == "torch":
+    import oracle
+
+    LIBRARY = oracle.declare_operators()
+    import timm
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+from run import machine, ratio  # noqa: E402
+
+import kzoo  # noqa: E402
+from kzoo.files import write_json  # noqa: E402
+
+
+def keras_side(model):
+    """Functions of a batch that train and that predict, waiting for the result."""
+    model.compile(
+        keras.optimizers.SGD(1e-4, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    return lambda x, y: model.train_on_batch(x, y), lambda x, y: model.predict_on_batch(x)
+
+
+def ours(name):
+    model = kzoo.create_model(name, image_shape=(SIDE, SIDE, 3), num_classes=CLASSES, dropout=0.0)
+    kzoo.accelerate(model)
+    return keras_side(model)
+
+
+def keras_peer(builder, arguments):
+    return keras_side(
+        getattr(keras.applications, builder)(
+            weights=None,
+            classes=CLASSES,
+            classifier_activation=None,
+            input_shape=(SIDE, SIDE, 3),
+            **arguments,
+        )
+    )
+
+
+def timm_peer(name):
+    import torch
+
+    size = {"img_size": 96} if name.startswith(("vit", "swin")) else {}
+    model = timm.create_model(name, num_classes=CLASSES, **size).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+
+    def tensor(x):
+        return torch.from_numpy(x).permute(0, 3, 1, 2)
+
+    def train(x, y):
+        model.train()
+        loss = torch.nn.functional.cross_entropy(model(tensor(x)), torch.from_numpy(y))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def predict(x, y):
+        model.eval()
+        with torch.no_grad():
+            return model(tensor(x)).numpy()
+
+    return train, predict
+
+
+def peer(name):
+    """The peer on this engine, or `None`."""
+    timm_name, builder, arguments = PEERS[name]
+    if ARGUMENTS.engine == "torch":
+        return timm_peer(timm_name) if timm_name else None
+    return keras_peer(builder, arguments) if builder else None
+
+
+def milliseconds(step, x, y):
+    began = time.perf_counter()
+    step(x, y)
+    return 1000 * (time.perf_counter() - began)
+
+
+def measure(name):
+    """What is done, by batch: the ratio, its quartiles and both medians; `None` without a peer."""
+    theirs = peer(name)
+    if theirs is None:
+        return None
+    sides, found = (ours(name), theirs), {}
+    for size in BATCHES:
+        x = np.random.default_rng(0).normal(size=(size, SIDE, SIDE, 3)).astype("float32")
+        y = np.random.default_rng(1).integers(0, CLASSES, size)
+        for place, what in enumerate(("train", "predict")):
+            if (size, what) == (1, "train"):  # statistics of one image mean nothing
+                continue
+            times = ([], [])
+            for index in range(ARGUMENTS.rounds + 2):
+                for side, own in zip(sides, times):
+                    taken = milliseconds(side[place], x, y)
+                    if index > 1:  # the first two compile and warm up
+                        own.append(taken)
+            medians = [statistics.median(own) for own in times]
+            found[f"{what} {size}"] = {"ratio": ratio(*times), "ours_ms": medians[0], "theirs_ms": medians[1]}
+    return found
+
+
+def main():
+    names = ARGUMENTS.only.split(",") if ARGUMENTS.only else list(PEERS)
+    if unknown := set(names) - set(PEERS):
+        parser.error(f"choose from {', '.join(PEERS)}. Received: {', '.join(sorted(unknown))}")
+    before = json.loads(ARGUMENTS.out.read_text()) if ARGUMENTS.out.exists() else {}
+    networks = before.get(ARGUMENTS.engine, {}).get("networks", {}) if ARGUMENTS.only else {}
+    console = Console()
+    for name in names:
+        found = measure(name)
+        keras.utils.clear_session()
+        if found is None:
+            continue
+        networks[name] = found
+        cells = ", ".join(
+            "{}: {:.2f} ({:.2f}-{:.2f})".format(what, *row["ratio"]) for what, row in found.items()
+        )
+        console.print(f"{name}: {cells}", highlight=False)
+        report = {"machine": machine(), "rounds": ARGUMENTS.rounds, "side": SIDE, "networks": networks}
+        write_json(ARGUMENTS.out, before | {ARGUMENTS.engine: report})
+    table = Table(
+        "network", "train, 32", "predict, 32", "predict, 1", title=f"ours ÷ peer, {ARGUMENTS.engine}"
+    )
+    for name, found in networks.items():
+        shown = ("train 32", "predict 32", "predict 1")
+        table.add_row(name, *("{:.2f} ({:.2f}–{:.2f})".format(*found[what]["ratio"]) for what in shown))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

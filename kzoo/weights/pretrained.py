@@ -1,0 +1,110 @@
+"""A model with published weights: fetched, converted once, kept under our names, and fitted to the model asked for."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from kzoo.data import fetch
+from kzoo.engine import require, unknown
+from kzoo.files import replacing
+from kzoo.models import catalog
+from kzoo.weights.catalog import find, published
+from kzoo.weights.convert import fit, turned
+from kzoo.weights.load import read_checkpoint, source_of, sources_of
+
+CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin", ".th", ".h5", ".hdf5")
+
+
+def create(name, pretrained, image_shape, num_classes, kwargs):
+    """What `kzoo.create_model(name, pretrained=…)` gives."""
+    family = catalog.family_of(name)
+    source, path = _file_of(family, pretrained)
+    if path is not None:
+        arguments = {**source_of(family, source).arguments, **kwargs}
+        builder = next((row.builder for row in published(name) if row.source == source), None)
+        values, origin = _converted(name, source, path, builder, arguments), str(path)
+        image_shape = image_shape or catalog.published_shape(name)
+    else:
+        entry = find(name, pretrained)
+        arguments = {**source_of(family, entry.source).arguments, **kwargs}
+        values, origin = _kept(entry, arguments), f"{name} of {entry.key}"
+        image_shape = image_shape or (entry.image_size, entry.image_size, 3)
+    if num_classes is None:
+        num_classes = values["head/kernel"].shape[-1]
+    model = catalog.create_model(name, image_shape=image_shape, num_classes=num_classes, **arguments)
+    fit(model, values, origin)
+    return model
+
+
+def _file_of(family, pretrained):
+    """`(source, path)` of `"source:path"`; `(None, None)` if published weights are meant."""
+    if pretrained is True:
+        return None, None
+    if not isinstance(pretrained, str):
+        raise ValueError(
+            "pretrained must be True, a source, 'source:name' or 'source:path/to/file'. "
+            f"Received: pretrained={pretrained!r}"
+        )
+    source, _, rest = pretrained.partition(":")
+    if source not in sources_of(family):
+        raise unknown(f"source of weights for {family}", source, sources_of(family))
+    if rest.endswith(CHECKPOINTS) or os.sep in rest:
+        return source, Path(rest).expanduser()
+    return None, None
+
+
+def _converted(name, source, path, builder, arguments):
+    """A checkpoint under our names, whatever number of classes it is for."""
+    shape = catalog.published_shape(name)
+    template = catalog.skeleton(name, image_shape=shape, num_classes=1000, **arguments)
+    return turned(
+        template, source_of(catalog.family_of(name), source), read_checkpoint(path, builder), str(path)
+    )
+
+
+def _kept(entry, arguments):
+    """The converted weights of an entry, from the cache, or fetched and put there."""
+    parts = (entry.model, entry.url, entry.digest, sorted((k, repr(v)) for k, v in arguments.items()))
+    mark = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+    path = cache_directory() / f"{entry.model}-{entry.source}-{mark}.weights.h5"
+    if path.is_file():
+        try:
+            with h5py.File(path) as file:
+                return {name: file[name][()] for name in file.attrs["names"]}
+        except (OSError, KeyError):
+            path.unlink()  # not what was written there: made again
+    values = _converted(entry.model, entry.source, fetch.fetch(_file(entry)), entry.builder, arguments)
+    if entry.bgr:
+        (first,) = (key for key in values if key.startswith("stem") and values[key].shape[-2:-1] == (3,))
+        values[first] = values[first][:, :, ::-1]
+    with replacing(path) as aside, h5py.File(aside, "w") as file:
+        for name, array in values.items():
+            file.create_dataset(name, data=np.asarray(array, "float32"))
+        file.attrs["names"] = list(values)
+    return values
+
+
+def cache_directory():
+    """Where converted weights are kept."""
+    return fetch.cache_directory().parent / "weights"
+
+
+def _file(entry):
+    """What to fetch, and how it is known to be right."""
+    digest, size = entry.digest, None
+    if digest is None:
+        hub = require("huggingface_hub", "weights")
+        told = hub.get_hf_file_metadata(entry.url)
+        if told.etag is None or len(told.etag) != 64:
+            raise ValueError(f"the server tells no SHA-256 of {entry.url}. Received: etag={told.etag!r}")
+        digest, size = f"sha256:{told.etag}", told.size
+    base, _, name = entry.url.rpartition("/")
+    folder = (
+        "weights"
+        if entry.source != "timm"
+        else f"weights/{entry.url.split('/resolve/')[0].rpartition('/')[2]}"
+    )
+    return fetch.File(folder, name, digest, size, (base,))

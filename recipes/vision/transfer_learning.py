@@ -1,0 +1,150 @@
+"""Transfer: a network trained on one data set, taken to another with few labels, frozen or fine-tuned.
+
+Task       classify with 10 to 100 images per class: from scratch, with frozen features, or fine-tuned
+Data       source and target by name or folder; `blood_cells` (a medical target), `fashion_mnist`, `mnist`, `cifar10`
+Paper      Yosinski et al. (2014), arXiv:1411.1792; gradual unfreezing: Howard and Ruder (2018), arXiv:1801.06146
+Command    kzoo run transfer_learning --backend jax
+Score      not run in full yet
+"""
+
+import functools
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import kzoo
+from kzoo import plots, recipes, transfer
+from kzoo.callbacks import ProgressiveUnfreezing, Resume
+from kzoo.data import Batches, Preprocessing, augment
+from kzoo.optimizers import LayerwiseLearningRates
+from kzoo.runs import Run
+from kzoo.weights import carry_over
+
+METHODS = ("scratch", "frozen", "fine-tuned")
+# Stages from the top: how much slower they learn than the head, and after which share of the training they join.
+RATES = {"stage_3*": 0.3, "stage_2*": 0.1, "st*": 0.03}
+START = {"stage_3*": 0.1, "stage_2*": 0.2, "st*": 0.3}
+
+
+def network(configuration, images, seed):
+    kzoo.set_seed(seed)
+    shape = dict(image_shape=images.image_shape, num_classes=images.num_classes)
+    return kzoo.create_model(configuration["model"], **shape)
+
+
+def batches_of(x, y, configuration, seed):
+    """Batches for training, and the preprocessing that these images decide."""
+    prepare = Preprocessing.fit(x)
+    change = augment.shift_flip(configuration["shift"], configuration["flip"])
+    size = min(configuration["batch_size"], len(x))
+    return Batches(x, y, size, seed=seed, preprocess=prepare, augment=change), prepare
+
+
+def adamw(configuration, steps):
+    rate, warm = configuration["learning_rate"], steps // 20
+    peak = dict(warmup_target=rate, warmup_steps=warm)
+    schedule = keras.optimizers.schedules.CosineDecay(0.0, steps - warm, **peak)
+    return keras.optimizers.AdamW(schedule, weight_decay=0.05)
+
+
+def fit(model, optimizer, batches, epochs, callbacks):
+    kzoo.accelerate(model)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(batches, epochs=epochs, callbacks=callbacks, verbose=recipes.verbosity())
+
+
+def right(model, images, prepare):
+    """Which test images are told right."""
+    test = Batches(*images.test, 250, shuffle=False, preprocess=prepare)
+    return model.predict(test, verbose=0).argmax(-1) == images.test[1]
+
+
+def pretrain(source, configuration, run):
+    """The network on the source, whole; its weights lie in the run folder."""
+    epochs, seed = configuration["source_epochs"], configuration["seed"]
+    model = network(configuration, source, seed)
+    batches, prepare = batches_of(*source.train, configuration, seed)
+    resume = Resume(run.path("resume-source"), data=batches, configuration=configuration)
+    fit(model, adamw(configuration, epochs * len(batches)), batches, epochs, [resume, run.log])
+    model.save(run.path("source.keras"))
+    return {"source_accuracy": float(np.mean(right(model, source, prepare)))}
+
+
+def train(method, count, repeat, target, configuration, run):
+    """One training on `count` images per class: the mean over classes of the share of its test images told right."""
+    seed, epochs = configuration["seed"] + repeat, configuration["epochs"]
+    random = np.random.default_rng([seed, count])
+    x, y = target.train
+    classes = (np.flatnonzero(y == label) for label in range(target.num_classes))
+    chosen = np.concatenate([random.permutation(members)[:count] for members in classes])
+    model = network(configuration, target, seed)
+    if method != "scratch":
+        carry_over(keras.models.load_model(run.path("source.keras"), compile=False), model)
+    if method == "frozen":
+        transfer.freeze(model)
+    elif method == "fine-tuned":
+        transfer.freeze_statistics(model)
+    batches, prepare = batches_of(x[chosen], y[chosen], configuration, seed)
+    optimizer, callbacks = adamw(configuration, epochs * len(batches)), []
+    if method == "fine-tuned":
+        optimizer = LayerwiseLearningRates(optimizer, RATES)
+        starts = {pattern: round(share * epochs) for pattern, share in START.items()}
+        callbacks.append(ProgressiveUnfreezing(starts))
+    fit(model, optimizer, batches, epochs, callbacks)
+    told, labels = right(model, target, prepare), target.test[1]
+    return float(np.mean([told[labels == label].mean() for label in np.unique(labels)]))
+
+
+def main(
+    data: str = "blood_cells",
+    source: str = "cifar10_jpeg",
+    model: str = "resnet20",
+    per_class: str = "10,25,50,100",
+    repeats: int = 3,
+    epochs: int = 40,
+    source_epochs: int = 30,
+    batch_size: int = 64,
+    learning_rate: float = 2e-3,
+    shift: int = 4,
+    flip: bool = True,
+    samples: int | None = None,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Trains the source once, then each method at each size; what is done is not done again."""
+    configuration = dict(locals())
+    recipes.check_positive(repeats=repeats, epochs=epochs, source_epochs=source_epochs, samples=samples)
+    counts = sorted(int(count) for count in per_class.split(","))
+    target, first = (kzoo.data.load(name, seed=seed).take(samples, seed) for name in (data, source))
+    title = f"{first.name} to {target.name}"
+    run = Run(
+        "transfer_learning", f"{first.name}-{target.name}-{model}-{keras.config.backend()}", configuration
+    )
+    figures = dict(run.once("source", functools.partial(pretrain, first, configuration, run)))
+
+    def trained(method, count, repeat):
+        work = functools.partial(train, method, count, repeat, target, configuration, run)
+        return run.once(f"{method} {count} {repeat}", work)
+
+    found = {
+        method: [[trained(method, count, repeat) for count in counts] for repeat in range(repeats)]
+        for method in METHODS
+    }
+    table = Table("images per class", *METHODS, title=f"{title}, mean ± sd over {repeats}")
+    for i, count in enumerate(counts):
+        cells = []
+        for method, rows in found.items():
+            own = np.array([row[i] for row in rows])
+            figures[f"{method.replace('-', '_')}_{count}_accuracy"] = float(own.mean())
+            cells.append(f"{own.mean():.2%} ± {own.std():.2%}")
+        table.add_row(str(count), *cells)
+    Console().print(table)
+    plots.bands(found, run.path("accuracy.png"), f"{title}, {model}", "images per class", "accuracy", counts)
+    size = network(configuration, target, seed).count_params()
+    run.finish(figures=figures, model=model, data=target.name, parameters=size)
+    return figures
+
+
+if __name__ == "__main__":
+    raise SystemExit(recipes.run(main))

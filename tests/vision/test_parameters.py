@@ -1,0 +1,73 @@
+"""Parameter counts of every size, as the libraries and papers have them; nothing large is allocated."""
+
+import json
+import math
+
+import pytest
+from cases.models import sources
+
+import kzoo
+from kzoo.models import catalog, multiply_adds
+
+pytestmark = pytest.mark.once
+COUNTS = {name: count for module in sources().values() for name, count in module.PARAMETERS.items()}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_network_has_as_many_parameters_as_elsewhere(name):
+    variables = catalog.skeleton(name).trainable_variables  # statistics are not counted there
+    assert sum(math.prod(variable.shape) for variable in variables) == COUNTS[name]
+
+
+def test_nearly_every_size_is_counted():
+    sized = set(catalog.costs())
+    assert len(sized & set(COUNTS)) > 0.7 * len(sized)
+
+
+def test_the_table_of_costs_is_that_of_the_models():
+    names = [name for name in kzoo.list_models() if _has_a_size(name)]
+    assert sorted(catalog.costs()) == names
+    for name in names[::12]:
+        model = catalog.skeleton(name)
+        assert catalog.costs()[name] == {
+            "parameters": model.count_params(),
+            "multiply_adds": multiply_adds(model),
+        }
+
+
+def test_multiply_adds_are_those_of_the_papers():
+    known = {"resnet18": 1.8e9, "resnet50": 4.1e9, "resnext50_32x4d": 4.2e9}
+    for name, count in known.items():
+        assert abs(catalog.costs()[name]["multiply_adds"] / count - 1) < 0.03, name
+
+
+def test_models_are_listed_by_size_and_by_weights():
+    small = kzoo.list_models("resnet*", max_parameters=1e6)
+    assert small == ["resnet20", "resnet32", "resnet44", "resnet56"]
+    assert kzoo.list_models(family="resnet", min_parameters=80e6, pretrained=True) == [
+        "resnext101_32x8d",
+        "resnext101_64x4d",
+        "wide_resnet101_2",
+    ]
+    assert "mlp" in kzoo.list_models(pretrained=False) and "mlp" not in kzoo.list_models(max_parameters=1e9)
+
+
+def test_a_skeleton_leaves_no_work_behind():
+    from keras.src.backend.common import global_state
+
+    before = len(global_state.get_global_attribute("uninitialized_variables") or [])
+    catalog.skeleton("resnet18")
+    assert len(global_state.get_global_attribute("uninitialized_variables") or []) == before
+
+
+def _has_a_size(name):
+    try:
+        catalog.published_shape(name)
+    except ValueError:
+        return False
+    return True
+
+
+def test_the_file_of_costs_is_readable_json():
+    assert all(set(cost) == {"parameters", "multiply_adds"} for cost in catalog.costs().values())
+    json.dumps(catalog.costs())

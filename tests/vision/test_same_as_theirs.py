@@ -1,0 +1,58 @@
+"""Other libraries' weights give other libraries' numbers, through their own file formats, on every engine.
+
+`oracle.py` makes their random networks in one process, `equal.py` compares in one process per engine.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import oracle
+import pytest
+
+from kzoo import engine
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        not oracle.ORACLES.is_dir(), reason="torchvision and timm are put there by `make env`"
+    ),
+]
+TOLERANCE = 1e-4
+
+
+def run(script, backend, *arguments):
+    path = str(Path(__file__).with_name(script))
+    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, path, *map(str, arguments)], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_logits_and_features_are_theirs(tmp_path):
+    """In one test: one worker makes the oracles once. On JAX, which compiles for long, a case of each family."""
+    run("oracle.py", "torch", tmp_path)
+    wrong, seen = {}, set()
+    for name in engine.installed():
+        out = tmp_path / f"{name}.json"
+        run("equal.py", name, tmp_path, out, *(["--first"] if name == "jax" else []))
+        for case, distances in json.loads(out.read_text()).items():
+            seen.add((name, case))
+            assert len(distances) >= 2, case
+            if not max(distances.values()) <= TOLERANCE:
+                wrong[name, case] = distances
+    assert not wrong
+    eager = [name for name in engine.installed() if name != "jax"]
+    assert {(name, case.key) for name in eager for case in oracle.cases()} <= seen
+
+
+def test_every_family_with_a_peer_is_compared():
+    from kzoo.models import catalog
+    from kzoo.weights.load import sources_of
+
+    compared = {(catalog.family_of(case.model), case.source) for case in oracle.cases()}
+    declared = {(family, source) for family in catalog.FAMILIES for source in sources_of(family)}
+    assert declared <= compared, sorted(declared - compared)
