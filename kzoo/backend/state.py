@@ -46,11 +46,11 @@ def values_of(variables):
 @contextlib.contextmanager
 def unallocated():
     """While it is open, variables of new layers have shapes and no values: a large network's sizes for no memory."""
-    waiting = global_state.get_global_attribute("uninitialized_variables")
+    waiting = list(global_state.get_global_attribute("uninitialized_variables") or [])
     with keras.StatelessScope(initialize_variables=False):
         yield
     # Keras would give them values when the next scope closes.
-    global_state.set_global_attribute("uninitialized_variables", waiting or [])
+    global_state.set_global_attribute("uninitialized_variables", waiting)
 
 
 def peak_resident_memory():
