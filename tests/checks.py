@@ -265,6 +265,9 @@ def run(path, floatx, only=""):
     if floatx == "float64":
         backend.nn.dot_product_attention = attention_in_full
         backend.nn.gelu = gelu_in_full
+        # PyTorch's backward pass of these has 1/6 in float32.
+        backend.nn.hard_sigmoid = lambda x: ops.clip(x / 6.0 + 0.5, 0.0, 1.0)
+        backend.nn.hard_silu = lambda x: x * ops.clip(x / 6.0 + 0.5, 0.0, 1.0)
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(floatx)
     arrays = {}
