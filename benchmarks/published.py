@@ -6,6 +6,7 @@ preprocessing and accuracies are those libraries' own statements; Keras states i
 
 import importlib
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ import timm  # noqa: E402
 import torchvision  # noqa: E402
 from keras.src.utils import file_utils  # noqa: E402
 
+from kzoo.backend.state import unallocated  # noqa: E402
 from kzoo.models import catalog  # noqa: E402
 from kzoo.weights.load import sources_of  # noqa: E402
 
@@ -41,8 +43,12 @@ KERAS = {
 
 def called_elsewhere(model):
     """Source to what the model is called there, as the family's `weights` module says, or by the same name."""
-    module = importlib.import_module(f"kzoo.weights.{catalog.family_of(model)}")
-    return {source: table.get(model) for source, table in getattr(module, "NAMES", {}).items()}
+    names = getattr(weights_module(model), "NAMES", {})
+    return {source: table.get(model) for source, table in names.items()}
+
+
+def weights_module(model):
+    return importlib.import_module(f"kzoo.weights.{catalog.family_of(model)}")
 
 
 def of_torchvision(model, name):
@@ -50,6 +56,10 @@ def of_torchvision(model, name):
         if weights.meta["categories"] is None:  # features alone
             continue
         wanted, digest = weights.transforms(), weights.url.rpartition("-")[2].partition(".")[0]
+        changed = getattr(weights_module(model), "TRANSFORMED", {}).get("torchvision", {})
+        mean, std = changed.get(
+            model, (wanted.mean, wanted.std)
+        )  # where the network changes its input itself
         yield dict(
             model=model,
             source="torchvision",
@@ -62,8 +72,8 @@ def of_torchvision(model, name):
             image_size=wanted.crop_size[0],
             resize=wanted.resize_size[0],
             interpolation=wanted.interpolation.value,
-            mean=wanted.mean,
-            std=wanted.std,
+            mean=mean,
+            std=std,
         )
 
 
@@ -101,16 +111,17 @@ def of_keras(model, name):
     file_utils.get_file, before = caught, file_utils.get_file
     try:
         builder = getattr(keras.applications, name)
-        builder(weights="imagenet")
+        with unallocated():
+            builder(weights="imagenet")
     except Caught as error:
         url, digest = error.args
     finally:
         file_utils.get_file = before
     module = sys.modules[builder.__module__]
-    size = builder(weights=None).input_shape[1]
+    with unallocated():
+        size = builder(weights=None).input_shape[1]
     probe = keras.ops.convert_to_numpy(module.preprocess_input(probe_image()))
-    family = importlib.import_module(f"kzoo.weights.{catalog.family_of(model)}")
-    inside = getattr(family, "SCALED", {}).get(model)
+    inside = getattr(weights_module(model), "SCALED", {}).get(model)
     yield dict(
         model=model,
         source="keras",
@@ -174,7 +185,8 @@ def cost_of(model):
         return None
     from kzoo.models.cost import multiply_adds
 
-    return {"parameters": made.count_params(), "multiply_adds": multiply_adds(made)}
+    parameters = sum(math.prod(variable.shape) for variable in made.trainable_variables)  # as papers count
+    return {"parameters": parameters, "multiply_adds": multiply_adds(made)}
 
 
 if __name__ == "__main__":

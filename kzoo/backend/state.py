@@ -47,10 +47,11 @@ def values_of(variables):
 def unallocated():
     """While it is open, variables of new layers have shapes and no values: a large network's sizes for no memory."""
     waiting = list(global_state.get_global_attribute("uninitialized_variables") or [])
-    with keras.StatelessScope(initialize_variables=False):
-        yield
-    # Keras would give them values when the next scope closes.
-    global_state.set_global_attribute("uninitialized_variables", waiting)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:  # Keras would give them values when the next scope closes
+        global_state.set_global_attribute("uninitialized_variables", waiting)
 
 
 def peak_resident_memory():

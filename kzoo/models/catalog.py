@@ -69,7 +69,7 @@ def list_models(pattern="*", family=None, *, min_parameters=None, max_parameters
 
 @functools.cache
 def costs():
-    """Model name to `parameters` and `multiply_adds` at its published image size and number of classes."""
+    """Model name to (trained) `parameters` and `multiply_adds` at its published image size and number of classes."""
     return json.loads(Path(__file__).with_name("costs.json").read_text())
 
 
@@ -158,10 +158,16 @@ def family_of(name):
 def describe(name):
     """A model's one-line description: the first line of its family's module and what sets this size apart."""
     module = _module(family_of(name))
-    size = ", ".join(f"{key}={value}" for key, value in module.SIZES[name].items())
-    return (
-        f"{module.__doc__.splitlines()[0].rstrip('.')} ({size})" if size else module.__doc__.splitlines()[0]
-    )
+    shown = {key: value for key, value in module.SIZES[name].items() if _plain(value)}
+    size = ", ".join(f"{key}={value}" for key, value in shown.items())
+    line = module.__doc__.splitlines()[0]
+    return f"{line.rstrip('.')} ({size})" if size else line
+
+
+def _plain(value):
+    """Whether a size can be read at a glance: numbers and words, and few of them; no functions, no tables."""
+    values = value if isinstance(value, tuple) else (value,)
+    return len(values) < 6 and all(isinstance(one, (int, float, str)) for one in values)
 
 
 def _module(family):

@@ -27,7 +27,8 @@ class Published:
         top1: accuracy on ImageNet's validation set in percent, as its publisher states it, or `None`.
         num_classes: of the head.
         image_size: height and width.
-        resize: what the shorter side of a picture is brought to before the image is cut out of its middle.
+        resize: what the shorter side of a picture is brought to before the image is cut out of its middle; `None` where
+            the whole picture is resized.
         interpolation: of resizing.
         mean, std: per channel, for pixels between 0 and 1.
         bgr: whether the network was trained on blue, green, red; the converted one takes red, green, blue.
@@ -43,7 +44,7 @@ class Published:
     top1: float | None = None
     num_classes: int = 1000
     image_size: int = 224
-    resize: int | None = 256
+    resize: int | None = None
     interpolation: str = "bilinear"
     mean: tuple = (0.485, 0.456, 0.406)
     std: tuple = (0.229, 0.224, 0.225)

@@ -3,20 +3,26 @@
 import json
 import math
 
+import keras
 import pytest
 from cases.models import sources
 
 import kzoo
+from kzoo.backend.state import unallocated
 from kzoo.models import catalog, multiply_adds
 
 pytestmark = pytest.mark.once
 COUNTS = {name: count for module in sources().values() for name, count in module.PARAMETERS.items()}
 
 
+def trainable(model):
+    """How many numbers are trained: the statistics of normalisations are not counted, as elsewhere."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_network_has_as_many_parameters_as_elsewhere(name):
-    variables = catalog.skeleton(name).trainable_variables  # statistics are not counted there
-    assert sum(math.prod(variable.shape) for variable in variables) == COUNTS[name]
+    assert trainable(catalog.skeleton(name)) == COUNTS[name]
 
 
 def test_nearly_every_size_is_counted():
@@ -30,7 +36,7 @@ def test_the_table_of_costs_is_that_of_the_models():
     for name in names[::12]:
         model = catalog.skeleton(name)
         assert catalog.costs()[name] == {
-            "parameters": model.count_params(),
+            "parameters": trainable(model),
             "multiply_adds": multiply_adds(model),
         }
 
@@ -58,6 +64,22 @@ def test_a_skeleton_leaves_no_work_behind():
     before = len(global_state.get_global_attribute("uninitialized_variables") or [])
     catalog.skeleton("resnet18")
     assert len(global_state.get_global_attribute("uninitialized_variables") or []) == before
+
+
+def test_work_that_fails_half_way_leaves_nothing_behind_either():
+    from keras.src.backend.common import global_state
+
+    before = len(global_state.get_global_attribute("uninitialized_variables") or [])
+    with pytest.raises(RuntimeError, match="half way"), unallocated():
+        keras.layers.Dense(2).build((None, 3))
+        raise RuntimeError("half way")
+    assert len(global_state.get_global_attribute("uninitialized_variables") or []) == before
+
+
+def test_descriptions_show_sizes_and_no_functions():
+    lines = [catalog.describe(name) for name in kzoo.list_models()]
+    assert not any("<" in line or "functools" in line for line in lines)
+    assert "depths=(3, 4, 6, 3)" in catalog.describe("resnet50")
 
 
 def _has_a_size(name):
