@@ -61,8 +61,9 @@ $(BIN)/python:
 	$(INSTALL) --editable '.[jax,export,recipes]'
 	@touch $@
 
-# timm and torchvision stand apart: torchvision's CPU build lacks its operators, which others would stumble on.
+# What is compared with stands apart: torchvision's CPU build lacks its operators, which others would stumble on; of
+# Flax's dependencies only these two are needed.
 .venv/.all: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
-	$(INSTALL) --no-deps --upgrade --target .venv/oracles torchvision timm
+	$(INSTALL) --no-deps --upgrade --target .venv/oracles torchvision timm flax msgpack treescope
 	@touch $@ .venv/.demo

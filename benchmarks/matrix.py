@@ -4,7 +4,8 @@
 python benchmarks/matrix.py [--engines torch,jax] [--formats onnx,pt2] [--models CNN,LSTM] [--again]
 ```
 
-The models are those of `tests/exported_models.py`, at the widths given there. Each cell is the largest
+The models are those of `tests/exported_models.py`, at the widths given there, and the smallest size of each vision
+family at its published image size, these in the three main formats (`--models families`). Each cell is the largest
 difference between the artefact and the model on its own engine, as a share of the largest output, over two batch
 sizes (and two lengths where the model leaves it free), or why there is none. What has been measured stays in
 `matrix.json`, so that a run that was stopped goes on; `--again` measures anew. `MATRIX.md` is written after each model.
@@ -48,7 +49,7 @@ def main():
     )
     parser.add_argument("--engines", default=",".join(ENGINES))
     parser.add_argument("--formats", default=",".join(FORMATS))
-    parser.add_argument("--models", default="", help="default: all eight")
+    parser.add_argument("--models", default="", help="default: the eight, then the families")
     parser.add_argument("--again", action="store_true", help="also what has been measured")
     parser.add_argument(
         "--here", action="store_true", help=argparse.SUPPRESS
@@ -56,7 +57,7 @@ def main():
     options = parser.parse_args()
     engines, formats = options.engines.split(","), options.formats.split(",")
     if options.here:
-        fill(engines[0], options.models.split(",") if options.models else None, formats, options.again)
+        fill(engines[0], options.models.split(","), formats, options.again)
         return
     for engine in engines:
         environment = {**os.environ, "KERAS_BACKEND": engine, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -69,19 +70,24 @@ def main():
 def fill(engine, models, formats, again):
     """Measures the cells of one engine that are missing, all formats of a model together."""
     sys.path.insert(0, str(HERE.parent / "tests"))
-    from exported_models import EIGHT, WIDTHS
+    from exported_models import EIGHT, WIDTHS, smallest_of_each_family
 
     from kzoo.export import keep_workers
+    from kzoo.export.exporter import DEFAULT
 
+    families = smallest_of_each_family()
+    chosen = {"": [*EIGHT, *families], "families": families}.get(models[0], models)
     with keep_workers():
-        for name in models or EIGHT:
+        for name in chosen:
             table = json.loads(TABLE.read_text()) if TABLE.exists() else {"cells": {}}
-            cells = table["cells"].setdefault(engine, {}).setdefault(name, {})
-            wanted = [form for form in formats if again or form not in cells]
+            kind = "families" if name in families else "cells"
+            cells = table.setdefault(kind, {}).setdefault(engine, {}).setdefault(name, {})
+            offered = [form for form in formats if form in DEFAULT] if name in families else formats
+            wanted = [form for form in offered if again or form not in cells]
             if not wanted:
                 continue
             start = time.perf_counter()
-            model = EIGHT[name](WIDTHS[name])
+            model = families[name]() if name in families else EIGHT[name](WIDTHS[name])
             cells.update(measure(model, wanted))
             table["weights"] = {**table.get("weights", {}), name: model.count_params()}
             table["versions"] = {package: metadata.version(package) for package in PACKAGES}
@@ -156,10 +162,27 @@ def page(table):
         for model, cells in models.items():
             row = " | ".join(text(cells.get(name), reasons) for name in names)
             lines.append(f"| {model} | {table['weights'][model]:,} | {row} |")
+    lines += by_family(table, reasons)
     if reasons:
         lines += ["", "## Why not", "", *(f"{index}. {reason}" for index, reason in enumerate(reasons, 1))]
     versions = ", ".join(f"{name} {version}" for name, version in table["versions"].items())
     return "\n".join([*lines, "", f"Measured on {table['date']} with {versions}.", ""])
+
+
+def by_family(table, reasons):
+    """A row per vision family, a column per engine and format."""
+    engines = table.get("families", {})
+    columns = [
+        (engine, form) for engine, models in engines.items() for form in next(iter(models.values()), {})
+    ]
+    lines = ["", "## Vision families", "", "The smallest size of each, at its published image size.", ""]
+    lines.append(f"| model | weights | {' | '.join(f'{engine}: {form}' for engine, form in columns)} |")
+    lines.append("| --- | --: |" + " --: |" * len(columns))
+    for model in dict.fromkeys(name for models in engines.values() for name in models):
+        cells = (engines[engine].get(model, {}).get(form) for engine, form in columns)
+        row = " | ".join(text(cell, reasons) for cell in cells)
+        lines.append(f"| {model} | {table['weights'][model]:,} | {row} |")
+    return lines if columns else []
 
 
 def text(cell, reasons):
@@ -184,7 +207,8 @@ def show(table):
 
     cells = [
         (engine, model, name, cell)
-        for engine, models in table["cells"].items()
+        for kind in ("cells", "families")
+        for engine, models in table.get(kind, {}).items()
         for model, formats in models.items()
         for name, cell in formats.items()
     ]

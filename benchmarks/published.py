@@ -1,7 +1,8 @@
 """Reads out of torchvision, timm and Keras what weights they publish for our models: `kzoo/weights/published.json`.
 
 `python benchmarks/published.py`, with torchvision and timm in `.venv/oracles` (`make env`). URLs, digests, licences,
-preprocessing and accuracies are those libraries' own statements; Keras states its accuracies on keras.io (`KERAS`).
+preprocessing and accuracies are those libraries' own statements; Keras states its accuracies on keras.io (`KERAS`),
+timm in its repository (`timm_top1.json`: those measured at the weights' own image size). `docs/weights.md` shows all.
 """
 
 import importlib
@@ -22,6 +23,7 @@ LIBRARY = oracle.declare_operators()
 import keras  # noqa: E402
 import timm  # noqa: E402
 import torchvision  # noqa: E402
+import weights_page  # noqa: E402
 from keras.src.utils import file_utils  # noqa: E402
 
 from kzoo.backend.state import unallocated  # noqa: E402
@@ -39,6 +41,7 @@ KERAS = {
     "EfficientNetV2S": 83.9, "EfficientNetV2M": 85.3, "EfficientNetV2L": 85.7, "ConvNeXtTiny": 81.3,
     "ConvNeXtSmall": 82.3, "ConvNeXtBase": 85.3, "ConvNeXtLarge": 86.3, "ConvNeXtXLarge": 86.7,
 }  # fmt: skip
+TIMM = json.loads(Path(__file__).with_name("timm_top1.json").read_text())
 
 
 def called_elsewhere(model):
@@ -90,7 +93,7 @@ def of_timm(model, name):
             url=f"https://huggingface.co/{wanted.hf_hub_id}/resolve/main/model.safetensors",
             digest=None,
             licence=wanted.license,
-            top1=None,
+            top1=TIMM.get(full),
             num_classes=wanted.num_classes,
             image_size=size,
             resize=int(size / wanted.crop_pct),
@@ -176,6 +179,7 @@ def main():
             {model: cost for model in catalog.list_models() if (cost := cost_of(model))}, file, indent=1
         )
         file.write("\n")
+    weights_page.write()
 
 
 def cost_of(model):

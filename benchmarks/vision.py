@@ -4,15 +4,16 @@
 python benchmarks/vision.py --engine torch [--rounds 7] [--only resnet50,vit_tiny_patch16] [--out FILE]
 ```
 
-The peer is timm on PyTorch, channels first in the channels-last memory order, as its users run it on a CPU, and
-`keras.applications` on TensorFlow and JAX: no zoo of this size is written for JAX that installs here. Ours is
-accelerated. A training step is `train_on_batch` with SGD and momentum on the Keras side, forward, backward and step on
-timm's; inference is `predict_on_batch` or a call without gradients. Images are of `SIDE` pixels and classes 10, so
+The peer is timm on PyTorch, channels first in the channels-last memory order, as its users run it on a CPU;
+`keras.applications` on TensorFlow and JAX; and on JAX also four networks in Flax (`flax_networks.py`). Ours is
+accelerated. A training step is `train_on_batch` with SGD and momentum on the Keras side; forward, backward and step on
+theirs. Inference is `predict_on_batch`, or a call without gradients. Images are of `SIDE` pixels and classes 10, so
 that a round of every network is minutes on two cores; multiply-adds, not pixels, decide the ratio.
 """
 
 import argparse
 import json
+import math
 import os
 import statistics
 import sys
@@ -54,6 +55,11 @@ if ARGUMENTS.engine == "torch":
 
     LIBRARY = oracle.declare_operators()
     import timm
+if ARGUMENTS.engine == "jax":
+    import oracle
+
+    sys.path.append(str(oracle.ORACLES))  # last: it has Flax, and what must not be found before our own
+    import flax_networks
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -66,11 +72,12 @@ from kzoo.files import write_json  # noqa: E402
 
 
 def keras_side(model):
-    """Functions of a batch that train and that predict, waiting for the result."""
+    """Functions of a batch that train and that predict, waiting for the result; and the number of parameters."""
     model.compile(
         keras.optimizers.SGD(1e-4, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
-    return lambda x, y: model.train_on_batch(x, y), lambda x, y: model.predict_on_batch(x)
+    size = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return lambda x, y: model.train_on_batch(x, y), lambda x, y: model.predict_on_batch(x), size
 
 
 def ours(name):
@@ -114,15 +121,18 @@ def timm_peer(name):
         with torch.no_grad():
             return model(tensor(x)).numpy()
 
-    return train, predict
+    return train, predict, sum(parameter.numel() for parameter in model.parameters())
 
 
-def peer(name):
-    """The peer on this engine, or `None`."""
+def peers(name):
+    """The peers on this engine: name to a function that makes one."""
     timm_name, builder, arguments = PEERS[name]
     if ARGUMENTS.engine == "torch":
-        return timm_peer(timm_name) if timm_name else None
-    return keras_peer(builder, arguments) if builder else None
+        return {"timm": lambda: timm_peer(timm_name)} if timm_name else {}
+    found = {"keras.applications": lambda: keras_peer(builder, arguments)} if builder else {}
+    if ARGUMENTS.engine == "jax" and name in flax_networks.NETWORKS:
+        found["Flax"] = lambda: flax_networks.steps(name, SIDE, CLASSES)
+    return found
 
 
 def milliseconds(step, x, y):
@@ -131,12 +141,11 @@ def milliseconds(step, x, y):
     return 1000 * (time.perf_counter() - began)
 
 
-def measure(name):
-    """What is done, by batch: the ratio, its quartiles and both medians; `None` without a peer."""
-    theirs = peer(name)
-    if theirs is None:
-        return None
-    sides, found = (ours(name), theirs), {}
+def measure(name, theirs):
+    """What is done, by batch: the ratio, its quartiles and both medians."""
+    sides, found = (ours(name), theirs()), {}
+    if sides[0][2] != sides[1][2]:
+        raise ValueError(f"{name} has {sides[0][2]:,} parameters, its peer {sides[1][2]:,}: another network")
     for size in BATCHES:
         x = np.random.default_rng(0).normal(size=(size, SIDE, SIDE, 3)).astype("float32")
         y = np.random.default_rng(1).integers(0, CLASSES, size)
@@ -161,20 +170,18 @@ def main():
     before = json.loads(ARGUMENTS.out.read_text()) if ARGUMENTS.out.exists() else {}
     networks = before.get(ARGUMENTS.engine, {}).get("networks", {}) if ARGUMENTS.only else {}
     console = Console()
-    for name in names:
-        found = measure(name)
+    pairs = [(f"{name}, {label}", name, make) for name in names for label, make in peers(name).items()]
+    for title, name, make in pairs:
+        found = networks[title] = measure(name, make)
         keras.utils.clear_session()
-        if found is None:
-            continue
-        networks[name] = found
         cells = ", ".join(
             "{}: {:.2f} ({:.2f}-{:.2f})".format(what, *row["ratio"]) for what, row in found.items()
         )
-        console.print(f"{name}: {cells}", highlight=False)
+        console.print(f"{title}: {cells}", highlight=False)
         report = {"machine": machine(), "rounds": ARGUMENTS.rounds, "side": SIDE, "networks": networks}
         write_json(ARGUMENTS.out, before | {ARGUMENTS.engine: report})
     table = Table(
-        "network", "train, 32", "predict, 32", "predict, 1", title=f"ours ÷ peer, {ARGUMENTS.engine}"
+        "network, peer", "train, 32", "predict, 32", "predict, 1", title=f"ours ÷ peer, {ARGUMENTS.engine}"
     )
     for name, found in networks.items():
         shown = ("train 32", "predict 32", "predict 1")

@@ -4,9 +4,13 @@ Weights are drawn by NumPy, the same on every engine, and so large that outputs 
 initial values a deep model gives nearly the same for everything, and a wrong export nearly the same as a right one.
 """
 
+import functools
+
 import keras
 import numpy as np
 from keras import layers
+
+import kzoo
 
 
 def drawn(model, seed=0):
@@ -136,6 +140,19 @@ EIGHT = {
     "Transformer encoder": transformer,
     "two inputs": two_inputs,
 }
+
+
+def smallest_of_each_family():
+    """Name to a function that makes it: of each family that was published for one image size, its smallest model."""
+    from kzoo.models import catalog
+
+    known, found = catalog.costs(), {}
+    for name in sorted(known, key=lambda name: known[name]["parameters"]):
+        found.setdefault(catalog.family_of(name), name)
+    return {
+        name: functools.partial(lambda name: drawn(kzoo.create_model(name)), name)
+        for name in sorted(found.values())
+    }
 
 
 WIDTHS = {  # of the README's table; the tests' are narrower

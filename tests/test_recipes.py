@@ -53,6 +53,7 @@ SHORT = {
             test_samples=40,
         )
     ],
+    "capsules": [dict(data="digits", kernel_size=2, shift=0, samples=40, epochs=1, batch_size=20)],
     "sharpness_aware": [
         dict(data="digits", model="mlp_small", samples=40, test_samples=40, seeds=2, epochs=2, batch_size=16),
     ],

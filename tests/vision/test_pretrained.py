@@ -4,6 +4,7 @@ import functools
 import hashlib
 import http.server
 import threading
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -114,3 +115,14 @@ def test_the_table_names_real_models_and_whole_entries():
     assert len(kzoo.weights.imagenet_labels()) == 1000
     best = kzoo.weights.published("resnet50")[0]
     assert (best.key, best.top1) == ("torchvision:IMAGENET1K_V1", 76.13)
+
+
+def test_the_page_of_weights_is_what_the_tables_say(monkeypatch):
+    root = Path(__file__).parents[2]
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    import weights_page
+
+    text = (root / "docs" / "weights.md").read_text()
+    assert text == weights_page.page(), "write it with `python benchmarks/published.py`"
+    rows = [row for model in kzoo.list_models(pretrained=True) for row in kzoo.weights.published(model)]
+    assert text.count("\n| ") == len(rows) + 2

@@ -9,10 +9,9 @@ import functools
 import math
 
 import keras
-from keras import layers
 
-from kzoo.models.vision.mobile import conv_norm, depthwise_norm, divisible, smallest, squeeze_excite, stages
-from kzoo.models.vision.parts import NORM, check_stem, drop_path_rates, head, image_input, residual
+from kzoo.models.vision.mobile import body, conv_norm, divisible, inverted_residual, squeeze_excite
+from kzoo.models.vision.parts import NORM, drop_path_rates, head
 
 ROWS = (  # Table 1: expansion, kernel size, filters, depth, strides of the first block
     (1, 3, 16, 1, 1),
@@ -40,24 +39,15 @@ IMAGE_SHAPE = {
 }
 
 
-def mbconv(x, filters, strides, *, expansion, kernel_size, norm, padding, rate, name):
+def mbconv(x, filters, strides, *, expansion, **options):
     """1x1 to t times the channels, a kernel for each, weights for each, 1x1: `(b, h, w, c)` to `(b, h / s, w / s, f)`.
 
     The weights' hidden units are a quarter of the block's input, not of the expanded channels.
     """
-    c, y = x.shape[-1], x
-    if expansion != 1:
-        y = conv_norm(y, c * expansion, norm=norm, activation="silu", name=f"{name}_expand")
-    y = depthwise_norm(
-        *(y, kernel_size, strides),
-        norm=norm,
-        activation="silu",
-        padding=padding,
-        name=f"{name}_depthwise",
-    )
-    y = squeeze_excite(y, max(1, c // 4), activation="silu", name=f"{name}_se")
-    y = conv_norm(y, filters, norm=norm, name=f"{name}_project")
-    return residual(x, y, rate, name=name) if strides == 1 and c == filters else y
+    c = x.shape[-1]
+    excite = functools.partial(squeeze_excite, hidden=max(1, c // 4), activation="silu")
+    options = dict(activation="silu", excite=excite, **options)
+    return inverted_residual(x, filters, strides, expanded=0 if expansion == 1 else c * expansion, **options)
 
 
 def efficientnet(
@@ -93,21 +83,14 @@ def efficientnet(
     Raises:
         ValueError: if the image is too small, or the stem is unknown.
     """
-    check_stem(stem)
     blocks = [
         dict(expansion=t, kernel_size=k, filters=divisible(f * width), strides=s if n == 0 else 1)
         for t, k, f, d, s in rows
         for n in range(math.ceil(d * depth))
     ]
-    groups = stages(blocks, stem)
-    options = dict(norm=norm, padding=padding)
-    inputs = image_input(image_shape, smallest(groups, stem), name)
-    x = conv_norm(inputs, divisible(32 * width), 3, 2 if stem == "large" else 1, name="stem", **options)
-    x = layers.Activation("silu", name="stem")(x)
-    rates = iter(drop_path_rates(drop_path_rate, len(blocks)))
-    for i, group in enumerate(groups, 1):
-        for j, block in enumerate(group, 1):
-            x = mbconv(x, **block, rate=next(rates), name=f"stage_{i}_block_{j}", **options)
-        x = layers.Identity(name=f"stage_{i}")(x)
+    for block, rate in zip(blocks, drop_path_rates(drop_path_rate, len(blocks))):
+        block["rate"] = rate
+    common = dict(activation="silu", stem=stem, norm=norm, padding=padding, name=name)
+    inputs, x = body(image_shape, blocks, mbconv, filters=divisible(32 * width), **common)
     x = conv_norm(x, divisible(1280 * width), norm=norm, activation="silu", name="top")
     return keras.Model(inputs, head(x, num_classes, dropout), name=name)

@@ -10,11 +10,10 @@ import functools
 import math
 
 import keras
-from keras import layers
 
 from kzoo.models.vision.efficientnet import mbconv
-from kzoo.models.vision.mobile import conv_norm, divisible, smallest, stages
-from kzoo.models.vision.parts import NORM, check_stem, drop_path_rates, head, image_input, residual
+from kzoo.models.vision.mobile import body, conv_norm, divisible
+from kzoo.models.vision.parts import NORM, drop_path_rates, head, residual
 
 
 def fused_mbconv(x, filters, strides, *, expansion, kernel_size, norm, padding, rate, name):
@@ -132,26 +131,20 @@ def efficientnet_v2(
     Raises:
         ValueError: if the image is too small, or the stem is unknown.
     """
-    check_stem(stem)
-    rounded = functools.partial(
-        divisible, limit=0.0
-    )  # unlike EfficientNet's, these may shrink by more than a tenth
+    # Unlike EfficientNet's, these may shrink by more than a tenth.
+    rounded = functools.partial(divisible, limit=0.0)
     blocks = [
-        dict(block=block, expansion=t, filters=rounded(f * width), strides=s if n == 0 else 1)
+        dict(block=block, expansion=t, kernel_size=3, filters=rounded(f * width), strides=s if n == 0 else 1)
         for block, t, f, d, s in rows
         for n in range(math.ceil(d * depth))
     ]
-    groups = stages(blocks, stem)
-    options = dict(norm=norm, padding=padding)
-    inputs = image_input(image_shape, smallest(groups, stem), name)
-    strides = 2 if stem == "large" else 1
-    x = conv_norm(inputs, rounded(stem_filters * width), 3, strides, name="stem", **options)
-    x = layers.Activation("silu", name="stem")(x)
-    rates = iter(drop_path_rates(drop_path_rate, len(blocks)))
-    for i, group in enumerate(groups, 1):
-        for j, arguments in enumerate(group, 1):
-            block, where = arguments.pop("block"), f"stage_{i}_block_{j}"
-            x = block(x, **arguments, kernel_size=3, rate=next(rates), name=where, **options)
-        x = layers.Identity(name=f"stage_{i}")(x)
+    for block, rate in zip(blocks, drop_path_rates(drop_path_rate, len(blocks))):
+        block["rate"] = rate
+    common = dict(activation="silu", stem=stem, norm=norm, padding=padding, name=name)
+    inputs, x = body(image_shape, blocks, _made, filters=rounded(stem_filters * width), **common)
     x = conv_norm(x, rounded(1280 * width), norm=norm, activation="silu", name="top")
     return keras.Model(inputs, head(x, num_classes, dropout), name=name)
+
+
+def _made(x, *, block, **arguments):
+    return block(x, **arguments)

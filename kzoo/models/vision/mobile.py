@@ -5,7 +5,7 @@ Shapes: b batch, h height, w width, c channels, f filters, s strides.
 
 from keras import layers
 
-from kzoo.models.vision.parts import conv, depthwise
+from kzoo.models.vision.parts import check_stem, conv, depthwise, image_input, residual
 
 
 def divisible(width, divisor=8, limit=0.9):
@@ -30,6 +30,34 @@ def stages(blocks, stem="large"):
     return groups
 
 
+def body(image_shape, blocks, make, *, filters, activation, stem, norm, padding, name):
+    """The stem's convolution and the blocks, named by stage.
+
+    Args:
+        image_shape: `(h, w, c)`.
+        blocks: their arguments beside `norm`, `padding` and `name`, of which `strides` is one.
+        make: makes a block.
+        filters: of the stem.
+        activation: of the stem.
+        stem: `"large"` or `"small"`.
+        norm, padding: of all.
+        name: of the model.
+
+    Returns:
+        The input and the last map.
+    """
+    check_stem(stem)
+    groups, options = stages(blocks, stem), dict(norm=norm, padding=padding)
+    inputs = image_input(image_shape, smallest(groups, stem), name)
+    x = conv_norm(inputs, filters, 3, 2 if stem == "large" else 1, name="stem", **options)
+    x = layers.Activation(activation, name="stem")(x)
+    for i, group in enumerate(groups, 1):
+        for j, block in enumerate(group, 1):
+            x = make(x, **block, **options, name=f"stage_{i}_block_{j}")
+        x = layers.Identity(name=f"stage_{i}")(x)
+    return inputs, x
+
+
 def smallest(groups, stem="large"):
     """The smallest image that leaves one pixel after `stages`."""
     size = 2 if stem == "large" else 1
@@ -48,6 +76,32 @@ def depthwise_norm(x, kernel_size, strides=1, *, norm, name, activation=None, pa
     """Convolution of each channel by itself, normalisation, activation: `(b, h, w, c)` to `(b, h / s, w / s, c)`."""
     x = depthwise(x, kernel_size, strides, padding=padding, name=f"{name}_conv")
     return _activated(norm(name=f"{name}_norm")(x), activation, name)
+
+
+def inverted_residual(
+    x, filters, strides, *, expanded, kernel_size, activation, norm, padding, name, excite=None, rate=0.0
+):
+    """1x1 to more channels, a kernel for each, 1x1 without activation: `(b, h, w, c)` to `(b, h / s, w / s, f)`.
+
+    Args:
+        x: `(b, h, w, c)`.
+        filters: f.
+        strides: s.
+        expanded: channels after the first 1x1; 0 leaves it out.
+        kernel_size: of each channel's.
+        activation: of the first two.
+        norm, padding, name: of all.
+        excite: weighs the channels before the last 1x1, given them and a name.
+        rate: at which the branch is dropped.
+    """
+    c, y, options = x.shape[-1], x, dict(norm=norm, activation=activation)
+    if expanded:
+        y = conv_norm(y, expanded, name=f"{name}_expand", **options)
+    y = depthwise_norm(y, kernel_size, strides, padding=padding, name=f"{name}_depthwise", **options)
+    if excite:
+        y = excite(y, name=f"{name}_se")
+    y = conv_norm(y, filters, norm=norm, name=f"{name}_project")
+    return residual(x, y, rate, name=name) if strides == 1 and c == filters else y
 
 
 def squeeze_excite(x, hidden, *, name, activation="relu", gate="sigmoid"):

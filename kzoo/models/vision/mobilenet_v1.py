@@ -7,10 +7,9 @@ Shapes: b batch, h height, w width, c channels, f filters, s strides.
 """
 
 import keras
-from keras import layers
 
-from kzoo.models.vision.mobile import conv_norm, depthwise_norm, smallest, stages
-from kzoo.models.vision.parts import NORM, check_stem, head, image_input
+from kzoo.models.vision.mobile import body, conv_norm, depthwise_norm
+from kzoo.models.vision.parts import NORM, head
 
 ROWS = (  # Table 1: filters, depth, strides of the first block
     (64, 1, 1),
@@ -28,11 +27,10 @@ SIZES = {  # widths of table 6
 
 
 def separable(x, filters, strides, *, norm, padding, name):
-    """3x3 of each channel, then 1x1: `(b, h, w, c)` to `(b, h / s, w / s, f)`. The last activation is left out."""
-    x = depthwise_norm(
-        x, 3, strides, norm=norm, activation="relu6", padding=padding, name=f"{name}_depthwise"
-    )
-    return conv_norm(x, filters, norm=norm, name=f"{name}_project")
+    """3x3 of each channel, then 1x1: `(b, h, w, c)` to `(b, h / s, w / s, f)`."""
+    options = dict(norm=norm, activation="relu6")
+    x = depthwise_norm(x, 3, strides, padding=padding, name=f"{name}_depthwise", **options)
+    return conv_norm(x, filters, name=f"{name}_project", **options)
 
 
 def mobilenet_v1(
@@ -64,18 +62,9 @@ def mobilenet_v1(
     Raises:
         ValueError: if the image is too small, or the stem is unknown.
     """
-    check_stem(stem)
     blocks = [
         dict(filters=int(f * width), strides=s if k == 0 else 1) for f, depth, s in rows for k in range(depth)
     ]
-    groups = stages(blocks, stem)
-    inputs = image_input(image_shape, smallest(groups, stem), name)
-    strides = 2 if stem == "large" else 1
-    x = conv_norm(inputs, int(32 * width), 3, strides, norm=norm, padding=padding, name="stem")
-    x = layers.Activation("relu6", name="stem")(x)
-    for i, group in enumerate(groups, 1):
-        for j, block in enumerate(group, 1):
-            x = separable(x, **block, norm=norm, padding=padding, name=f"stage_{i}_block_{j}")
-            last = f"stage_{i}" if j == len(group) else f"stage_{i}_block_{j}_project_act"
-            x = layers.Activation("relu6", name=last)(x)
+    common = dict(activation="relu6", stem=stem, norm=norm, padding=padding, name=name)
+    inputs, x = body(image_shape, blocks, separable, filters=int(32 * width), **common)
     return keras.Model(inputs, head(x, num_classes, dropout), name=name)

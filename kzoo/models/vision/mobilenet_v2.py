@@ -6,10 +6,9 @@ Shapes: b batch, h height, w width, c channels, f filters, s strides, t expansio
 """
 
 import keras
-from keras import layers
 
-from kzoo.models.vision.mobile import conv_norm, depthwise_norm, divisible, smallest, stages
-from kzoo.models.vision.parts import NORM, check_stem, head, image_input, residual
+from kzoo.models.vision.mobile import body, conv_norm, divisible, inverted_residual
+from kzoo.models.vision.parts import NORM, head
 
 ROWS = (  # Table 2: expansion, filters, depth, strides of the first block
     (1, 16, 1, 1),
@@ -29,17 +28,11 @@ SIZES = {  # widths of table 4 and figure 5
 }
 
 
-def inverted_residual(x, filters, strides, *, expansion, norm, padding, name):
+def bottleneck(x, filters, strides, *, expansion, **options):
     """1x1 to t times the channels, 3x3 of each, 1x1 without activation: `(b, h, w, c)` to `(b, h / s, w / s, f)`."""
-    c = x.shape[-1]
-    y = x
-    if expansion != 1:
-        y = conv_norm(y, round(c * expansion), norm=norm, activation="relu6", name=f"{name}_expand")
-    y = depthwise_norm(
-        y, 3, strides, norm=norm, activation="relu6", padding=padding, name=f"{name}_depthwise"
-    )
-    y = conv_norm(y, filters, norm=norm, name=f"{name}_project")
-    return residual(x, y, name=name) if strides == 1 and c == filters else y
+    expanded = 0 if expansion == 1 else round(x.shape[-1] * expansion)
+    options = dict(kernel_size=3, activation="relu6", **options)
+    return inverted_residual(x, filters, strides, expanded=expanded, **options)
 
 
 def mobilenet_v2(
@@ -71,22 +64,12 @@ def mobilenet_v2(
     Raises:
         ValueError: if the image is too small, or the stem is unknown.
     """
-    check_stem(stem)
-    groups = stages(
-        [
-            dict(expansion=t, filters=divisible(f * width), strides=s if k == 0 else 1)
-            for t, f, depth, s in rows
-            for k in range(depth)
-        ],
-        stem,
-    )
-    inputs = image_input(image_shape, smallest(groups, stem), name)
-    strides = 2 if stem == "large" else 1
-    x = conv_norm(inputs, divisible(32 * width), 3, strides, norm=norm, padding=padding, name="stem")
-    x = layers.Activation("relu6", name="stem")(x)
-    for i, group in enumerate(groups, 1):
-        for j, block in enumerate(group, 1):
-            x = inverted_residual(x, **block, norm=norm, padding=padding, name=f"stage_{i}_block_{j}")
-        x = layers.Identity(name=f"stage_{i}")(x)
+    blocks = [
+        dict(expansion=t, filters=divisible(f * width), strides=s if k == 0 else 1)
+        for t, f, depth, s in rows
+        for k in range(depth)
+    ]
+    common = dict(activation="relu6", stem=stem, norm=norm, padding=padding, name=name)
+    inputs, x = body(image_shape, blocks, bottleneck, filters=divisible(32 * width), **common)
     x = conv_norm(x, divisible(1280 * max(1.0, width)), norm=norm, activation="relu6", name="top")
     return keras.Model(inputs, head(x, num_classes, dropout), name=name)

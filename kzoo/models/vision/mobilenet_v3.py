@@ -10,8 +10,8 @@ import functools
 import keras
 from keras import layers
 
-from kzoo.models.vision.mobile import conv_norm, depthwise_norm, divisible, smallest, squeeze_excite, stages
-from kzoo.models.vision.parts import NORM, check_stem, image_input, logits, residual
+from kzoo.models.vision.mobile import body, conv_norm, divisible, inverted_residual, squeeze_excite
+from kzoo.models.vision.parts import NORM, logits
 
 TENSORFLOW_NORM = functools.partial(NORM, epsilon=1e-3, momentum=0.99)
 RE, HS = "relu", "hard_silu"
@@ -52,24 +52,16 @@ SIZES = {
 }
 
 
-def inverted_residual(
-    x, filters, strides, *, kernel_size, expansion, excite, activation, norm, padding, name
-):
+def weighed(x, *, name):
+    """Squeeze and excitation by a quarter of the channels, with a hard sigmoid."""
+    return squeeze_excite(x, divisible(x.shape[-1] / 4), gate="hard_sigmoid", name=name)
+
+
+def bottleneck(x, filters, strides, *, expansion, excite, **options):
     """1x1 to more channels, a kernel for each, weights for each, 1x1: `(b, h, w, c)` to `(b, h / s, w / s, f)`."""
-    c, y = x.shape[-1], x
-    if expansion != 1:
-        y = conv_norm(y, divisible(c * expansion), norm=norm, activation=activation, name=f"{name}_expand")
-    y = depthwise_norm(
-        *(y, kernel_size, strides),
-        norm=norm,
-        activation=activation,
-        padding=padding,
-        name=f"{name}_depthwise",
-    )
-    if excite:
-        y = squeeze_excite(y, divisible(y.shape[-1] / 4), gate="hard_sigmoid", name=f"{name}_se")
-    y = conv_norm(y, filters, norm=norm, name=f"{name}_project")
-    return residual(x, y, name=name) if strides == 1 and c == filters else y
+    expanded = 0 if expansion == 1 else divisible(x.shape[-1] * expansion)
+    options = dict(excite=weighed if excite else None, **options)
+    return inverted_residual(x, filters, strides, expanded=expanded, **options)
 
 
 def mobilenet_v3(
@@ -103,21 +95,13 @@ def mobilenet_v3(
     Raises:
         ValueError: if the image is too small, or the stem is unknown.
     """
-    check_stem(stem)
     blocks, before = [], 16
     for kernel_size, expanded, f, excite, activation, s in rows:
         own = dict(kernel_size=kernel_size, excite=excite, activation=activation)
         blocks.append(dict(filters=divisible(f * width), strides=s, expansion=expanded / before, **own))
         before = f
-    groups = stages(blocks, stem)
-    inputs = image_input(image_shape, smallest(groups, stem), name)
-    strides = 2 if stem == "large" else 1
-    x = conv_norm(inputs, 16, 3, strides, norm=norm, padding=padding, name="stem")  # as wide at every width
-    x = layers.Activation(HS, name="stem")(x)
-    for i, group in enumerate(groups, 1):
-        for j, block in enumerate(group, 1):
-            x = inverted_residual(x, **block, norm=norm, padding=padding, name=f"stage_{i}_block_{j}")
-        x = layers.Identity(name=f"stage_{i}")(x)
+    common = dict(activation=HS, stem=stem, norm=norm, padding=padding, name=name)
+    inputs, x = body(image_shape, blocks, bottleneck, filters=16, **common)  # 16 at every width
     x = conv_norm(x, 6 * x.shape[-1], norm=norm, activation=HS, name="top")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dense(divisible(hidden * max(1.0, width)), HS, name="top_dense")(x)
