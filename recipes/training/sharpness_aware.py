@@ -8,6 +8,8 @@ Command    kzoo run sharpness_aware --backend tensorflow
 Score      Fashion-MNIST, 5,000 images, 3 seeds, tensorflow: sgd accuracy 86.81%, sam accuracy 84.12% in 67.8 min*,
            AMD EPYC, 2 cores
            the same, no augmentation, jax: sgd accuracy 85.06%, sam accuracy 85.29% in 2.1 min*, AMD EPYC, 2 cores
+           the same, a fifth of the labels wrong, jax: sgd accuracy 76.85%, sam accuracy 80.30% in 2.1 min*, AMD
+           EPYC, 2 cores
            * from start to finish, with whatever else the machine was doing
 """
 
@@ -32,11 +34,14 @@ def train(which, seed, images, configuration, run):
     """One training: accuracies by epoch, of a tenth of the test set, and the whole test set's at the end."""
     epochs, batch_size = configuration["epochs"], configuration["batch_size"]
     kzoo.set_seed(seed)
-    prepare = Preprocessing.fit(images.train[0])
+    x, y = images.train
+    random = np.random.default_rng([seed, 1])
+    wrong = random.permutation(len(y))[: round(configuration["wrong_labels"] * len(y))]
+    y = y.copy()
+    y[wrong] = (y[wrong] + random.integers(1, images.num_classes, len(wrong))) % images.num_classes
+    prepare = Preprocessing.fit(x)
     shift_flip = augment.shift_flip(configuration["shift"], configuration["flip"])
-    batches = Batches(
-        *images.train, batch_size, seed=seed, drop_last=True, preprocess=prepare, augment=shift_flip
-    )
+    batches = Batches(x, y, batch_size, seed=seed, drop_last=True, preprocess=prepare, augment=shift_flip)
     test, watched = (
         Batches(*part.test, 250, shuffle=False, preprocess=prepare)
         for part in (images, images.take({"test": max(1, len(images.test[1]) // 10)}, seed))
@@ -77,6 +82,7 @@ def main(
     learning_rate: float = 0.05,
     weight_decay: float = 5e-4,
     rho: float = 0.05,
+    wrong_labels: float = 0.0,
     shift: int = 2,
     flip: bool = True,
     test_samples: int | None = None,
@@ -84,10 +90,13 @@ def main(
 ) -> dict[str, float]:
     """Trains each optimizer from the same weights with each seed; the figures are of the last epoch, not the best.
 
-    A tenth of the test images draws the curves: nothing is chosen by it.
+    A tenth of the test images draws the curves: nothing is chosen by it. `wrong_labels` is the share of the training
+    images that get another class (section 4.4 of the paper); the test images keep theirs.
     """
     configuration = dict(locals())
     recipes.check_positive(samples=samples, seeds=seeds, epochs=epochs, learning_rate=learning_rate, rho=rho)
+    if not 0 <= wrong_labels <= 1:
+        raise ValueError(f"wrong_labels must be from 0 to 1. Received: wrong_labels={wrong_labels}")
     images = kzoo.data.load(data, seed=seed)
     images = images.take({"train": samples, "test": test_samples}, seed)
     engine = keras.config.backend()
