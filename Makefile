@@ -13,6 +13,10 @@ XLA := --xla_cpu_multi_thread_eigen=false
 # Tests of layers and losses on JAX compile much and run little. What compares whole trainings is compiled as users do.
 XLA_QUICK := $(XLA) --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 
+# What JAX has compiled for one process, test or run it need not compile again.
+JAX_CACHE := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.venv/jax JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
+	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
+
 .PHONY: demo env test lint bench matrix serving results clean
 
 demo: .venv/.demo  ## train a CNN on real digits, export it to three formats, prove them, draw what it did
@@ -25,11 +29,12 @@ env: .venv/.all  ## everything: three engines, exporters, recipes, tests
 test: .venv/.all  ## the whole suite: each engine in processes of its own, then what depends on no engine
 	@for engine in $(ENGINES); do \
 		echo "== $$engine"; \
-		KERAS_BACKEND=$$engine $(ONE_THREAD) XLA_FLAGS="$(XLA_QUICK)" \
+		KERAS_BACKEND=$$engine $(ONE_THREAD) $(JAX_CACHE) XLA_FLAGS="$(XLA_QUICK)" \
 			$(BIN)/python -m pytest -q -n 2 --durations 20 --durations-min 4 -m "not once" || exit 1; \
 	done
 	@echo "== once"
-	@KERAS_BACKEND=jax $(ONE_THREAD) XLA_FLAGS="$(XLA)" $(BIN)/python -m pytest -q -n 2 --durations 30 --durations-min 4 --dist worksteal -m once
+	@KERAS_BACKEND=jax $(ONE_THREAD) $(JAX_CACHE) XLA_FLAGS="$(XLA)" \
+		$(BIN)/python -m pytest -q -n 2 --durations 30 --durations-min 4 --dist worksteal -m once
 
 lint: .venv/.all
 	$(BIN)/ruff check .

@@ -76,6 +76,9 @@ def set_weights(layer):
         variable.assign(value)
 
 
+AGAIN = "@2"
+
+
 def check_model(make, seed=0):
     """Forward in inference, gradients in training, and the weights and losses of three steps of gradient descent.
 
@@ -261,7 +264,8 @@ def gelu_in_full(x, approximate=True):
 def run(path, floatx, only=""):
     """All cases in one precision, as arrays named `case/array`.
 
-    `only` keeps those whose name begins so, or with one of several parted by commas; after a minus, the others.
+    `only` keeps those whose name begins so, or with one of several parted by commas; after a minus, the others. Models
+    named with `@2` after them are checked on another draw of inputs.
     """
     # Keras computes products of float64 in float32 on PyTorch and JAX; a wrong formula could hide behind that.
     dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
@@ -287,14 +291,11 @@ def run(path, floatx, only=""):
         f"{room}.{case}": functools.partial(check, make)
         for room, (check, cases) in kinds.items()
         for case, make in cases.items()
-        if f"{room}.{case}".startswith(tuple(only.removeprefix("-").split(","))) != only.startswith("-")
     }
-    # Models on a second draw: where a ReLU stands within rounding of zero, its gradient in float32 is either.
-    checks |= {
-        f"{case}@2": functools.partial(check, seed=100)
-        for case, check in checks.items()
-        if case.startswith("models.")
-    }
+    if AGAIN in only:
+        checks = {f"{case}{AGAIN}": functools.partial(check, seed=100) for case, check in checks.items()}
+    names = tuple(only.removeprefix("-").split(","))
+    checks = {case: check for case, check in checks.items() if case.startswith(names) != only.startswith("-")}
     if only in ("", "-models."):
         checks |= {"autodiff": check_autodiff, "learner": check_learner}
     for case, check in checks.items():

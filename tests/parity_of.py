@@ -45,7 +45,7 @@ def apart(ours, theirs, precision, exact=None):
     `exact` has the arrays of `theirs` in float64: where a deep network multiplies rounding, two engines may differ by
     ten times what float32 costs one of them. Forward passes are held to the tolerance all the same.
     """
-    assert set(ours) == set(theirs) and len(ours) > 100
+    assert set(ours) == set(theirs) and ours
     found, largest = {}, {}
     for name, b in theirs.items():
         case, _, array = name.partition("/")

@@ -34,6 +34,8 @@ SHORT = {
         dict(
             data="digits",
             source="digits",
+            classes="5,6,7,8,9",
+            source_classes="0,1,2,3,4",
             per_class="3",
             repeats=1,
             epochs=2,

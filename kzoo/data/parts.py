@@ -37,6 +37,46 @@ class ImageData:
         """How many classes there are."""
         return len(self.labels)
 
+    def only(self, classes):
+        """The images of some classes, numbered anew in the order given: half of a data set to transfer to the other.
+
+        Args:
+            classes: their names or indices, as a list or as one string with commas; nothing for all of them.
+
+        Raises:
+            ValueError: for a class that is not there, or one given twice.
+        """
+        if isinstance(classes, str):
+            classes = [name.strip() for name in classes.split(",") if name.strip()]
+        if not classes:
+            return self
+        names = {str(key): i for i, label in enumerate(self.labels) for key in (i, label)}
+        if missing := [given for given in classes if str(given) not in names]:
+            known = ", ".join(f"{i} {label}" for i, label in enumerate(self.labels))
+            raise ValueError(f"the classes are {known}. Received: {missing[0]!r}")
+        chosen = [names[str(given)] for given in classes]
+        if len(set(chosen)) < len(chosen):
+            raise ValueError(f"each class may be given once. Received: {list(classes)}")
+        number = np.full(self.num_classes, -1)
+        number[chosen] = np.arange(len(chosen))
+
+        def kept(part):
+            mask = None if part is None else number[part[1]] >= 0
+            return part and (part[0][mask], number[part[1][mask]])
+
+        parts = {name: kept(getattr(self, name)) for name in ("train", "validation", "test")}
+        return replace(self, labels=tuple(self.labels[i] for i in chosen), **parts)
+
+    def balanced(self, count, seed=0):
+        """The same data with at most `count` training images of each class, drawn by the seed."""
+        x, y = self.train
+        random = np.random.default_rng(seed)
+        members = (
+            random.permutation(np.flatnonzero(y == label))[:count] for label in range(self.num_classes)
+        )
+        chosen = np.concatenate([*members])
+        return replace(self, train=(x[chosen], y[chosen]))
+
     def take(self, samples, seed=0):
         """The same data with at most `samples` images in each part, each class kept in proportion.
 

@@ -1,9 +1,11 @@
 """Transfer: a network trained on one data set, taken to another with few labels, frozen or fine-tuned.
 
 Task       classify with 10 to 100 images per class: from scratch, with frozen features, or fine-tuned
-Data       source and target by name or folder; `blood_cells` (a medical target), `fashion_mnist`, `mnist`, `cifar10`
+Data       source and target by name or folder, whole or some classes of each: by default half of CIFAR-10's classes
+           and the other half, as Yosinski et al. halve ImageNet's; `blood_cells` is a medical target
 Paper      Yosinski et al. (2014), arXiv:1411.1792; gradual unfreezing: Howard and Ruder (2018), arXiv:1801.06146
-Command    kzoo run transfer_learning --backend jax
+Command    kzoo run transfer_learning --backend torch
+           kzoo run transfer_learning --backend torch --data blood_cells --classes "" --source-classes ""
 Score      not run in full yet
 """
 
@@ -43,9 +45,8 @@ def batches_of(x, y, configuration, seed):
 
 
 def adamw(configuration, steps):
-    rate, warm = configuration["learning_rate"], steps // 20
-    peak = dict(warmup_target=rate, warmup_steps=warm)
-    schedule = keras.optimizers.schedules.CosineDecay(0.0, steps - warm, **peak)
+    peak = dict(warmup_target=configuration["learning_rate"], warmup_steps=steps // 20)
+    schedule = keras.optimizers.schedules.CosineDecay(0.0, steps - steps // 20, **peak)
     return keras.optimizers.AdamW(schedule, weight_decay=0.05)
 
 
@@ -57,8 +58,8 @@ def fit(model, optimizer, batches, epochs, callbacks):
 
 def right(model, images, prepare):
     """Which test images are told right."""
-    test = Batches(*images.test, 250, shuffle=False, preprocess=prepare)
-    return model.predict(test, verbose=0).argmax(-1) == images.test[1]
+    scores = model.predict(Batches(*images.test, 250, shuffle=False, preprocess=prepare), verbose=0)
+    return scores.argmax(-1) == images.test[1]
 
 
 def pretrain(source, configuration, run):
@@ -75,10 +76,6 @@ def pretrain(source, configuration, run):
 def train(method, count, repeat, target, configuration, run):
     """One training on `count` images per class: the mean over classes of the share of its test images told right."""
     seed, epochs = configuration["seed"] + repeat, configuration["epochs"]
-    random = np.random.default_rng([seed, count])
-    x, y = target.train
-    classes = (np.flatnonzero(y == label) for label in range(target.num_classes))
-    chosen = np.concatenate([random.permutation(members)[:count] for members in classes])
     model = network(configuration, target, seed)
     if method != "scratch":
         carry_over(keras.models.load_model(run.path("source.keras"), compile=False), model)
@@ -86,7 +83,7 @@ def train(method, count, repeat, target, configuration, run):
         transfer.freeze(model)
     elif method == "fine-tuned":
         transfer.freeze_statistics(model)
-    batches, prepare = batches_of(x[chosen], y[chosen], configuration, seed)
+    batches, prepare = batches_of(*target.balanced(count, [seed, count]).train, configuration, seed)
     optimizer, callbacks = adamw(configuration, epochs * len(batches)), []
     if method == "fine-tuned":
         optimizer = LayerwiseLearningRates(optimizer, RATES)
@@ -98,8 +95,10 @@ def train(method, count, repeat, target, configuration, run):
 
 
 def main(
-    data: str = "blood_cells",
+    data: str = "cifar10_jpeg",
     source: str = "cifar10_jpeg",
+    classes: str = "1,3,5,7,9",
+    source_classes: str = "0,2,4,6,8",
     model: str = "resnet20",
     per_class: str = "10,25,50,100",
     repeats: int = 3,
@@ -112,25 +111,26 @@ def main(
     samples: int | None = None,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Trains the source once, then each method at each size; what is done is not done again."""
+    """Trains the source once, then each method at each size; what is done is not done again.
+
+    `classes` and `source_classes` name some of each data set's, by name or number; empty for all.
+    """
     configuration = dict(locals())
     recipes.check_positive(repeats=repeats, epochs=epochs, source_epochs=source_epochs, samples=samples)
     counts = sorted(int(count) for count in per_class.split(","))
-    target, first = (kzoo.data.load(name, seed=seed).take(samples, seed) for name in (data, source))
-    title = f"{first.name} to {target.name}"
-    run = Run(
-        "transfer_learning", f"{first.name}-{target.name}-{model}-{keras.config.backend()}", configuration
-    )
+    pairs = (data, classes), (source, source_classes)
+    target, first = (kzoo.data.load(name, seed=seed).only(some).take(samples, seed) for name, some in pairs)
+    title = f"{first.name} ({', '.join(first.labels)}) to {target.name}"
+    name = f"{first.name}-{target.name}-{model}-{keras.config.backend()}"
+    run = Run("transfer_learning", name, configuration)
     figures = dict(run.once("source", functools.partial(pretrain, first, configuration, run)))
 
     def trained(method, count, repeat):
         work = functools.partial(train, method, count, repeat, target, configuration, run)
         return run.once(f"{method} {count} {repeat}", work)
 
-    found = {
-        method: [[trained(method, count, repeat) for count in counts] for repeat in range(repeats)]
-        for method in METHODS
-    }
+    several = range(repeats)
+    found = {m: [[trained(m, count, repeat) for count in counts] for repeat in several] for m in METHODS}
     table = Table("images per class", *METHODS, title=f"{title}, mean ± sd over {repeats}")
     for i, count in enumerate(counts):
         cells = []

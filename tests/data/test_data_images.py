@@ -70,6 +70,34 @@ def test_take_keeps_every_class():
     assert len(np.unique(data.train[1])) == 10 and load("digits").take(None).train[0].shape[0] == 1294
 
 
+def test_a_class_may_have_few_images():
+    pytest.importorskip("sklearn")
+    data = load("digits").balanced(3, seed=[1, 2])
+    assert np.bincount(data.train[1]).tolist() == [3] * 10
+    again = load("digits").balanced(3, seed=[1, 2])
+    np.testing.assert_array_equal(data.train[0], again.train[0])
+
+
+def test_some_classes_are_numbered_anew():
+    pytest.importorskip("sklearn")
+    data = load("digits")
+    some = data.only(["7", 2])
+    assert some.labels == ("7", "2")
+    for ours, theirs in (
+        (some.train, data.train),
+        (some.validation, data.validation),
+        (some.test, data.test),
+    ):
+        kept = np.isin(theirs[1], (7, 2))
+        np.testing.assert_array_equal(ours[0], theirs[0][kept])
+        np.testing.assert_array_equal(ours[1], np.where(theirs[1][kept] == 7, 0, 1))
+    assert data.only("7, 2").labels == some.labels and data.only("") is data
+    with pytest.raises(ValueError, match=r"the classes are 0 0, 1 1.*Received: 'x'"):
+        data.only("3,x")
+    with pytest.raises(ValueError, match="once"):
+        data.only("3,3")
+
+
 def test_every_data_set_has_its_line():
     lines = list_data()
     assert next(iter(lines)) == "digits" and set(lines) >= {
