@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 import kzoo
+from kzoo import explain
 from kzoo.explain import maximize_activation
 
 
@@ -41,6 +42,52 @@ def test_linear_units_find_their_own_weights():
     )
     weight = ops.convert_to_numpy(model.layers[-1].kernel)[:, 1]
     assert np.corrcoef(images.ravel(), weight)[0, 1] > 0.9999
+
+
+@pytest.mark.once
+def test_similarity_is_that_of_the_paper():
+    """Equation 5 with features in the place of products of examples; 1 for what a rotation and a scale undo."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(30, 5)), random.normal(size=(30, 8))
+    a, b = x - x.mean(0), y - y.mean(0)
+    norm = np.linalg.norm
+    expected = norm(b.T @ a) ** 2 / (norm(a.T @ a) * norm(b.T @ b))
+    np.testing.assert_allclose(explain.linear_cka(x, y), expected, rtol=1e-12)
+    turned, _ = np.linalg.qr(random.normal(size=(5, 5)))
+    np.testing.assert_allclose(explain.linear_cka(x, 3 * x @ turned + 1), 1, rtol=1e-12)
+    assert explain.linear_cka(x, np.ones((30, 2))) == 0
+    with pytest.raises(ValueError, match="same examples"):
+        explain.linear_cka(x, y[:20])
+
+
+def test_layers_are_compared_by_name():
+    model, other = network(), network()
+    images = np.random.default_rng(0).normal(size=(10, 12, 12, 3)).astype("float32")
+    matrix, rows, columns = explain.layer_similarity(model, images)
+    assert rows == columns == ["stem", "stage_1", "stage_2", "head"]
+    np.testing.assert_allclose(matrix, matrix.T)
+    np.testing.assert_allclose(np.diag(matrix), 1)
+    features = kzoo.features(model)(images, training=False)
+    expected = explain.linear_cka(features["stem"], features["stage_2"])
+    np.testing.assert_allclose(matrix[0, 2], expected, rtol=1e-4)
+    matrix, *_ = explain.layer_similarity(model, images, other, layers=["stage_2", "head"])
+    assert matrix.shape == (2, 2) and 0 < matrix[0, 0] < 1
+    with pytest.raises(ValueError, match="did you mean stage_1"):
+        explain.layer_similarity(model, images, layers=["stage1"])
+
+
+@pytest.mark.once
+def test_examples_of_a_kind_are_laid_out_together():
+    pytest.importorskip("sklearn")
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    features = 8 * np.eye(3)[labels] + random.normal(size=(60, 3))
+    for method in ("tsne", "pca"):
+        points = explain.embed(features, method)
+        distances = np.square(points[:, None] - points).sum(-1) + 1e9 * np.eye(60)
+        assert np.mean(labels[distances.argmin(1)] == labels) > 0.95
+    with pytest.raises(ValueError, match="there is no method 'umap'"):
+        explain.embed(features, "umap")
 
 
 @pytest.mark.once

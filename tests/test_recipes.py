@@ -56,6 +56,7 @@ SHORT = {
         )
     ],
     "capsules": [dict(data="digits", kernel_size=2, shift=0, samples=40, epochs=1, batch_size=20)],
+    "looking_inside": [dict(data="digits", samples=40, epochs=1, batch_size=20, points=12, steps=2)],
     "sharpness_aware": [
         dict(data="digits", model="mlp_small", samples=40, test_samples=40, seeds=2, epochs=2, batch_size=16),
     ],

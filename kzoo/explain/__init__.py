@@ -1,5 +1,6 @@
-"""Why a model says what it says, and what its parts look for."""
+"""Why a model says what it says, what its parts look for, and how its layers see the examples."""
 
 from kzoo.explain.activation_maximization import maximize_activation
+from kzoo.explain.representations import embed, layer_similarity, linear_cka
 
-__all__ = ["maximize_activation"]
+__all__ = ["embed", "layer_similarity", "linear_cka", "maximize_activation"]

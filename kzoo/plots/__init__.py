@@ -3,7 +3,7 @@
 from kzoo.plots.drawing import COLOURS, ENGINES, FAINT, INK, MUTED, RIGHT, WRONG, drawn, dress, shortened
 from kzoo.plots.foundations import computation, decision_surfaces, families, gradient_flow, heat_map, race
 from kzoo.plots.health import health
-from kzoo.plots.inside import feature_maps, filters, sheet
+from kzoo.plots.inside import embedding, feature_maps, filters, sheet
 from kzoo.plots.rates import learning_rates, schedules
 from kzoo.plots.repeated import bands, generalisation
 from kzoo.plots.side_by_side import comparison, costs
@@ -26,6 +26,7 @@ __all__ = [
     "decision_surfaces",
     "drawn",
     "dress",
+    "embedding",
     "families",
     "feature_maps",
     "filters",

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from kzoo.engine import require
 from kzoo.plots.drawing import INK, MUTED, drawn, shortened
 
 
@@ -61,6 +62,45 @@ def feature_maps(model, image, path, channels=8, title=""):
                 axes.set_axis_off()
             h, w, c = maps.shape
             row[0].set_ylabel(f"{shortened(name, 10)}\n{h}×{w}×{c}", fontsize=8, color=INK)
+    return path
+
+
+def embedding(points, labels, names, path, title=""):
+    """Draws examples as points coloured by class, each class's name at the middle of its points.
+
+    Args:
+        points: `(n, 2)`.
+        labels: class indices, `(n,)`.
+        names: the names of the classes.
+        path: the PNG to write.
+        title: what stands above.
+    """
+    points, labels = np.asarray(points), np.asarray(labels)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) != len(labels):
+        raise ValueError(
+            f"there must be a label for each point on the plane. Received: {points.shape} and {labels.shape}"
+        )
+    with drawn(path, (6.2, 5.4), title) as figure:
+        axes = figure.subplots()
+        shades = require("matplotlib", "recipes").colormaps["tab10" if len(names) <= 10 else "tab20"]
+        colours = [shades(i % shades.N) for i in range(len(names))]
+        for label in np.unique(labels):
+            own = points[labels == label]
+            axes.scatter(*own.T, s=7, color=colours[label], linewidths=0, alpha=0.75)
+        for label in np.unique(labels):  # above all points
+            middle = np.median(points[labels == label], axis=0)
+            axes.text(
+                *middle,
+                shortened(names[label], 14),
+                ha="center",
+                va="center",
+                fontsize=9,
+                color=INK,
+                bbox=dict(facecolor="white", edgecolor=colours[label], boxstyle="round,pad=0.2", alpha=0.85),
+            )
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
     return path
 
 
