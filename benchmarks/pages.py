@@ -1,4 +1,4 @@
-"""Pages of figures that are too many for the README: layers and losses beside their peers."""
+"""Pages of figures that are too many for the README: layers, losses and networks beside their peers."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,62 @@ ENGINES = ("tensorflow", "torch", "jax")
 
 
 def write():
-    """Writes `LAYERS.md` from `layers.json` and `losses.json`, if they are there."""
+    """Writes the pages whose figures are there."""
+    _layers()
+    if (HERE / "vision.json").exists():
+        (HERE / "VISION.md").write_text(vision(json.loads((HERE / "vision.json").read_text())))
+
+
+def vision(found):
+    """Networks beside the same ones elsewhere, and the input pipeline, as Markdown."""
+    lines = ["# Networks beside the same ones elsewhere", ""]
+    lines += [
+        "Our time over the peer's on the same engine, the median of the rounds' ratios with their quartiles: below 1 "
+        "is faster. Both have the same number of parameters and were measured in turn in one process; ours is "
+        "accelerated.",
+    ]
+    for engine, report in found.items():
+        measured = report["machine"]
+        side, rounds = report["side"], report["rounds"]
+        lines += [
+            "",
+            f"## {engine}",
+            "",
+            "| network, peer | train, 32 | predict, 32 | predict, 1 | ms, ours / theirs |",
+        ]
+        lines.append("| --- |" + " ---: |" * 4)
+        for name, rows in report["networks"].items():
+            kinds = ("train 32", "predict 32", "predict 1")
+            ratios = " | ".join("{:.2f} ({:.2f}–{:.2f})".format(*rows[kind]["ratio"]) for kind in kinds)
+            times = ", ".join(
+                f"{rows[kind]['ours_ms']:.0f} / {rows[kind]['theirs_ms']:.0f}" for kind in kinds
+            )
+            lines.append(f"| {name} | {ratios} | {times} |")
+        where = f"{measured['cpu']}, {measured['cores']} cores, {measured['date']}"
+        lines += [
+            "",
+            f"{where}; {side} pixels, {rounds} rounds; `python benchmarks/vision.py --engine {engine}`.",
+        ]
+    if (HERE / "pipeline.json").exists():
+        lines += ["", *_pipeline(json.loads((HERE / "pipeline.json").read_text()))]
+    return "\n".join([*lines, ""])
+
+
+def _pipeline(found):
+    rates = found["images_per_second"]
+    threads = list(next(iter(rates.values())))
+    lines = ["## From files to batches", "", "Images a second: decoding, resizing, cropping, scaling.", ""]
+    lines.append("| augmentation | " + " | ".join(f"{count} threads" for count in threads) + " |")
+    lines.append("| --- |" + " ---: |" * len(threads))
+    for name, row in rates.items():
+        lines.append(f"| {name} | " + " | ".join(f"{row[count]:.0f}" for count in threads) + " |")
+    measured = found["machine"]
+    where = f"{measured['cpu']}, {measured['cores']} cores, {measured['date']}"
+    what = f"JPEGs of 500 x 375 pixels, {found['kilobytes']:.0f} kB, to {found['side']} pixels"
+    return [*lines, "", f"{where}; {what}; `python benchmarks/pipeline.py`."]
+
+
+def _layers():
     parts = ["# Layers, losses and metrics beside their peers", ""]
     parts += [
         "Time of forward and backward over the peer's, the median of the rounds' ratios with their quartiles; the "

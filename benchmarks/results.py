@@ -17,94 +17,11 @@ import textwrap
 from pathlib import Path
 
 import pages
+from entries import ENTRIES
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "benchmarks" / "figures.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """One run of a recipe and the figure it is measured against."""
-
-    row: str
-    task: str
-    recipe: str
-    engine: str
-    arguments: str
-    figure: str
-    reference: str
-
-    @property
-    def key(self):
-        return f"{self.recipe} {self.engine} {self.arguments}".strip()
-
-    @property
-    def command(self):
-        backend = "" if self.engine == "numpy" else f"--backend {self.engine}"  # by hand: any engine, or none
-        return " ".join(f"kzoo run {self.recipe} {backend} {self.arguments}".split())
-
-
 PAGES = {"speed": "RESULTS.md", "matrix": "MATRIX.md", "serving": "SERVING.md"}
-FASHION = "--data fashion_mnist --epochs 12 --batch-size 64 --learning-rate 0.002 --dropout 0.25 --flip"
-TWO_CONVOLUTIONS = "92.2 to 93.2 % (zalandoresearch/fashion-mnist, two convolutions)"
-MLP_ALONE = "--model mlp --shift 0 --no-flip --epochs 40 --batch-size 64"
-SAM_ABOVE = "sgd_accuracy,sam_accuracy", "SAM above SGD (Foret et al. 2021)"
-ENTRIES = [
-    Entry("V1", "digits", "image_classification", "jax", "", "test_accuracy", "98 % (`make demo`)"),
-    *[
-        Entry("V1", "Fashion-MNIST", "image_classification", name, FASHION, "test_accuracy", TWO_CONVOLUTIONS)
-        for name in ("tensorflow", "torch", "jax")
-    ],
-    Entry(
-        *("V1", "CNN designs, 10,000 images", "architecture_comparison", "tensorflow"),
-        *("--samples 10000 --epochs 5", "best_accuracy", "costs in RESULTS.md"),
-    ),
-    *[
-        Entry(row, task, f"{name}_by_hand", "numpy", "", figure, reference)
-        for row, task, name, figure, reference in (
-            ("F1", "XOR", "xor", "network_accuracy", "solved"),
-            ("F1", "MNIST", "mlp", "test_accuracy", "98 %"),
-            ("F2", "digits", "cnn", "test_accuracy", "98 %"),
-            (
-                "F9",
-                "names, nats",
-                "names",
-                "bigram_loss,validation_loss",
-                "2.454 and 2.105 (karpathy/makemore)",
-            ),
-            (
-                "F5",
-                "MNIST, a fifth of the labels wrong",
-                "regularizers",
-                "best_accuracy",
-                "beside none: the picture",
-            ),
-        )
-    ],
-    Entry("F5", "MNIST, 3 epochs", "optimizer_race", "numpy", "", "best_accuracy", "the curves"),
-    Entry(
-        "F8", "50 layers", "gradient_flow", "numpy", "", "vanished_at_50,exploded_at_50", "share of 36 pairs"
-    ),
-    Entry(
-        *("T1", "Fashion-MNIST, 5,000 images, 3 seeds", "sharpness_aware", "tensorflow", ""),
-        *SAM_ABOVE,
-    ),
-    *[
-        Entry("T1", task, "sharpness_aware", "jax", f"{MLP_ALONE}{more}", *SAM_ABOVE)
-        for task, more in (
-            ("the same, no augmentation", ""),
-            ("the same, a fifth of the labels wrong", " --wrong-labels 0.2 --rho 0.1"),
-        )
-    ],
-    Entry(
-        *("T1, T2", "Fashion-MNIST, 10,000 images", "optimizer_comparison", "jax", ""),
-        *("best_accuracy", "each of 22: docs/schedules_compared.png, figures.json"),
-    ),
-    Entry(
-        *("T3", "Fashion-MNIST, 4,000 images, 3 subsets", "overfitting", "jax", ""),
-        *("none_accuracy,best_accuracy", "the picture"),
-    ),
-]
 
 
 def card_of(entry):

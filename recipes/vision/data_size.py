@@ -66,7 +66,7 @@ def main(
     models: str = "resnet20,vit_tiny_patch16",
     sizes: str = "500,2000,8000,32000",
     repeats: int = 2,
-    steps: int = 2500,
+    steps: int = 1500,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
     shift: int = 2,

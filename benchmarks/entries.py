@@ -1,0 +1,136 @@
+"""What `make results` runs: recipes in full, each beside the figure that it is measured against."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One run of a recipe and the figure it is measured against."""
+
+    row: str
+    task: str
+    recipe: str
+    engine: str
+    arguments: str
+    figure: str
+    reference: str
+
+    @property
+    def key(self):
+        return f"{self.recipe} {self.engine} {self.arguments}".strip()
+
+    @property
+    def command(self):
+        backend = "" if self.engine == "numpy" else f"--backend {self.engine}"  # by hand: any engine, or none
+        return " ".join(f"kzoo run {self.recipe} {backend} {self.arguments}".split())
+
+
+FASHION = "--data fashion_mnist --epochs 12 --batch-size 64 --learning-rate 0.002 --dropout 0.25 --flip"
+TWO_CONVOLUTIONS = "92.2 to 93.2 % (zalandoresearch/fashion-mnist, two convolutions)"
+SMALL_NET = "--model resnet20 --batch-size 128 --learning-rate 0.004 --weight-decay 0.05 --dropout 0 --flip"
+DESIGNS = "cnn,resnet20,googlenet,efficientnet_b0,mobilenet_v2,vit_tiny_patch16,capsnet_small"
+MLP_ALONE = "--model mlp --shift 0 --no-flip --epochs 40 --batch-size 64"
+SAM_ABOVE = "sgd_accuracy,sam_accuracy", "SAM above SGD (Foret et al. 2021)"
+ENTRIES = [
+    Entry("V1", "digits", "image_classification", "jax", "", "test_accuracy", "98 % (`make demo`)"),
+    *[
+        Entry("V1", "Fashion-MNIST", "image_classification", name, FASHION, "test_accuracy", TWO_CONVOLUTIONS)
+        for name in ("tensorflow", "torch", "jax")
+    ],
+    Entry(
+        *("V1", "CNN designs, 10,000 images", "architecture_comparison", "tensorflow"),
+        *("--samples 10000 --epochs 5", "best_accuracy", "costs in RESULTS.md"),
+    ),
+    *[
+        Entry(row, task, f"{name}_by_hand", "numpy", "", figure, reference)
+        for row, task, name, figure, reference in (
+            ("F1", "XOR", "xor", "network_accuracy", "solved"),
+            ("F1", "MNIST", "mlp", "test_accuracy", "98 %"),
+            ("F2", "digits", "cnn", "test_accuracy", "98 %"),
+            (
+                "F9",
+                "names, nats",
+                "names",
+                "bigram_loss,validation_loss",
+                "2.454 and 2.105 (karpathy/makemore)",
+            ),
+            (
+                "F5",
+                "MNIST, a fifth of the labels wrong",
+                "regularizers",
+                "best_accuracy",
+                "beside none: the picture",
+            ),
+        )
+    ],
+    Entry("F5", "MNIST, 3 epochs", "optimizer_race", "numpy", "", "best_accuracy", "the curves"),
+    Entry(
+        "F8", "50 layers", "gradient_flow", "numpy", "", "vanished_at_50,exploded_at_50", "share of 36 pairs"
+    ),
+    Entry(
+        *("T1", "Fashion-MNIST, 5,000 images, 3 seeds", "sharpness_aware", "tensorflow", ""),
+        *SAM_ABOVE,
+    ),
+    *[
+        Entry("T1", task, "sharpness_aware", "jax", f"{MLP_ALONE}{more}", *SAM_ABOVE)
+        for task, more in (
+            ("the same, no augmentation", ""),
+            ("the same, a fifth of the labels wrong", " --wrong-labels 0.2 --rho 0.1"),
+        )
+    ],
+    Entry(
+        *("T1, T2", "Fashion-MNIST, 10,000 images", "optimizer_comparison", "jax", ""),
+        *("best_accuracy", "each of 22: docs/schedules_compared.png, figures.json"),
+    ),
+    Entry(
+        *("T3", "Fashion-MNIST, 4,000 images, 3 subsets", "overfitting", "jax", ""),
+        *("none_accuracy,best_accuracy", "the picture"),
+    ),
+    Entry(
+        *("V2", "Fashion-MNIST", "image_classification", "torch"),
+        f"--data fashion_mnist {SMALL_NET} --shift 2 --epochs 20",
+        *("test_accuracy", "93.5 % on a CPU; ResNet-18 94.9 % (zalandoresearch/fashion-mnist)"),
+    ),
+    Entry(
+        *("V2", "CIFAR-10, JPEG", "image_classification", "torch"),
+        f"--data cifar10_jpeg {SMALL_NET} --shift 4 --epochs 40",
+        *("test_accuracy", "91.25 % on exact pixels (He et al. 2016)"),
+    ),
+    *[
+        Entry("V7", task, "capsules", "torch", arguments, "test_accuracy", reference)
+        for task, arguments, reference in (
+            ("MNIST", "--data mnist --epochs 12", "99.66 % (8.2M weights); 99.3 % asked"),
+            ("Fashion-MNIST", "--data fashion_mnist --flip", "93.6 % (zalandoresearch/fashion-mnist)"),
+        )
+    ],
+    Entry(
+        *("V1-V7", "Fashion-MNIST, 10,000 images, designs", "architecture_comparison", "torch"),
+        f"--models {DESIGNS} --samples 10000 --epochs 5",
+        *("best_accuracy", "costs in RESULTS.md"),
+    ),
+    Entry(
+        *("V5", "Fashion-MNIST, convolution or attention", "data_size", "torch", ""),
+        "resnet20_500_accuracy,vit_tiny_patch16_500_accuracy,"
+        "resnet20_32000_accuracy,vit_tiny_patch16_32000_accuracy",
+        "the picture (Dosovitskiy et al. 2021)",
+    ),
+    *[
+        Entry(
+            *("T8", task, "transfer_learning", "torch", arguments),
+            "scratch_100_accuracy,frozen_100_accuracy,fine_tuned_100_accuracy",
+            "fine-tuned above frozen above scratch",
+        )
+        for task, arguments in (
+            ("half of CIFAR-10's classes to the other, 100 images each", ""),
+            (
+                "CIFAR-10 to blood cells, 100 images each",
+                "--data blood_cells --classes= --source-classes=",
+            ),
+        )
+    ],
+    Entry(
+        *("V13", "Fashion-MNIST", "looking_inside", "torch"),
+        "--trained runs/image_classification/fashion_mnist-resnet20-torch",
+        *("trained_neighbours_accuracy,untrained_neighbours_accuracy", "the pictures"),
+    ),
+]
