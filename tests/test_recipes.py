@@ -48,7 +48,7 @@ SHORT = {
         dict(
             data="digits",
             models="vit_tiny_patch16",
-            sizes="20,40",
+            sizes="20",
             repeats=1,
             steps=2,
             batch_size=20,
