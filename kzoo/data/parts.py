@@ -50,7 +50,10 @@ class ImageData:
             classes = [name.strip() for name in classes.split(",") if name.strip()]
         if not classes:
             return self
-        names = {str(key): i for i, label in enumerate(self.labels) for key in (i, label)}
+        names = {
+            str(i): i for i in range(self.num_classes)
+        }  # a class called 1 goes before the class of that index
+        names |= {str(label): i for i, label in enumerate(self.labels)}
         if missing := [given for given in classes if str(given) not in names]:
             known = ", ".join(f"{i} {label}" for i, label in enumerate(self.labels))
             raise ValueError(f"the classes are {known}. Received: {missing[0]!r}")
@@ -61,8 +64,10 @@ class ImageData:
         number[chosen] = np.arange(len(chosen))
 
         def kept(part):
-            mask = None if part is None else number[part[1]] >= 0
-            return part and (part[0][mask], number[part[1][mask]])
+            if part is None:
+                return None
+            mask = number[part[1]] >= 0
+            return part[0][mask], number[part[1][mask]]
 
         parts = {name: kept(getattr(self, name)) for name in ("train", "validation", "test")}
         return replace(self, labels=tuple(self.labels[i] for i in chosen), **parts)
@@ -74,7 +79,7 @@ class ImageData:
         members = (
             random.permutation(np.flatnonzero(y == label))[:count] for label in range(self.num_classes)
         )
-        chosen = np.concatenate([*members])
+        chosen = np.concatenate(list(members))
         return replace(self, train=(x[chosen], y[chosen]))
 
     def take(self, samples, seed=0):

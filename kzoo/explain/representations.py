@@ -36,6 +36,8 @@ def linear_cka(x, y):
 def layer_similarity(model, images, other=None, layers=None, batch_size=64):
     """How alike a network's layers are to each other, or to another network's.
 
+    All chosen layers' outputs for all images are held in memory at once: a few hundred images say enough.
+
     Args:
         model: a functional model.
         images: `(n, h, w, c)`, as the model takes them.

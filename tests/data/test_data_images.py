@@ -1,6 +1,7 @@
 """Data sets by name, and how parts are held out."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +93,8 @@ def test_some_classes_are_numbered_anew():
         np.testing.assert_array_equal(ours[0], theirs[0][kept])
         np.testing.assert_array_equal(ours[1], np.where(theirs[1][kept] == 7, 0, 1))
     assert data.only("7, 2").labels == some.labels and data.only("") is data
+    assert some.only("2").labels == ("2",) and some.only("0").labels == ("7",)
+    np.testing.assert_array_equal(replace(some, labels=("b", "0")).only("0").test[0], some.only("2").test[0])
     with pytest.raises(ValueError, match=r"the classes are 0 0, 1 1.*Received: 'x'"):
         data.only("3,x")
     with pytest.raises(ValueError, match="once"):
