@@ -10,8 +10,6 @@ Score      not run in full yet
 """
 
 import functools
-import json
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -20,7 +18,9 @@ import kzoo
 from kzoo import explain, plots, recipes
 from kzoo.callbacks import Resume
 from kzoo.data import Batches, Preprocessing
+from kzoo.export import archive
 from kzoo.models import catalog
+from kzoo.predict import read_card
 from kzoo.runs import Run
 
 
@@ -75,9 +75,9 @@ def main(
     recipes.check_positive(epochs=epochs, batch_size=batch_size, samples=samples, points=points, steps=steps)
     images = kzoo.data.load(data, seed=seed).take(samples, seed)
     if trained:
-        card = json.loads((Path(trained) / "card.json").read_text())
+        card = read_card(trained)
         model, prepare = card["model"], Preprocessing.from_dict(card["preprocessing"])
-        known = keras.models.load_model(Path(trained) / "model.keras", compile=False)
+        known = archive.load(trained)
         if known.input_shape[1:] != images.image_shape:
             raise ValueError(
                 f"{trained} takes {known.input_shape[1:]}. Received: {images.image_shape} of {data}"
