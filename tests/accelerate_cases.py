@@ -184,9 +184,32 @@ def cases():
         yield f"MaxPooling{rank}D", lambda make=make: make(2), ties, {}
         yield f"MaxPooling{rank}D overlapping", lambda make=make: make(2, strides=1), ties, {}
     yield "MaxPooling2D with a rest", lambda: layers.MaxPooling2D(2, padding="same"), normal(2, 7, 8, 4), {}
+    yield from channel_by_channel(images)
     attention = layers.MultiHeadAttention
     yield "MultiHeadAttention", lambda: Self(attention(2, 3)), sequence, {}
     yield "MultiHeadAttention grouped", lambda: Self(layers.GroupQueryAttention(3, 4, 2)), sequence, {}
+
+
+def channel_by_channel(images):
+    """Depthwise and separable convolutions, and pooling beside whole windows."""
+    for rank in (1, 2):
+        for name in ("DepthwiseConv", "SeparableConv"):
+            make = getattr(layers, f"{name}{rank}D")
+            filters = {"filters": 6} if name == "SeparableConv" else {}
+            for option, settings in CONVOLUTIONS.items():
+                if option != "groups":
+                    settings = {"kernel_size": 3, "depth_multiplier": 2, **filters, **settings}
+                    case = lambda make=make, s=settings: make(**s)  # noqa: E731
+                    yield f"{name}{rank}D {option}", case, images[rank], {}
+        for kind in ("Max", "Average"):
+            make = getattr(layers, f"{kind}Pooling{rank}D")
+            for option, settings in {
+                "valid": {"pool_size": 3, "strides": 2},
+                "same": {"pool_size": 3, "strides": 2, "padding": "same"},
+                "odd": {"pool_size": 2, "padding": "same"},
+            }.items():
+                case = lambda make=make, s=settings: make(**s)  # noqa: E731
+                yield f"{kind}Pooling{rank}D {option}", case, images[rank], {}
 
 
 class Self(layers.Layer):

@@ -1,5 +1,8 @@
 """Fast ways for Keras layers on PyTorch: fused kernels, and weights in the memory order that these want.
 
+Here are dense layers, normalization and the optimizer; `torch_images.py` has convolutions and pooling,
+`torch_recurrent.py` recurrent layers, `torch_graph.py` the way through a model's graph.
+
 A kernel keeps its Keras shape, say `(height, width, in, out)`, but its memory may lie in another order, so
 that the permuted view which PyTorch's operator takes needs no copy. Assignments, optimizers and files see the
 shape.
@@ -16,79 +19,12 @@ from keras import layers, ops
 from torch.nn import functional as F
 
 from kzoo.backend.state import replace
+from kzoo.backend.torch_graph import walk
+from kzoo.backend.torch_images import convolution, depthwise, pooling, separable
+from kzoo.backend.torch_layout import PLAIN_DTYPES, kernels_serve, lay_out, tensor
+from kzoo.backend.torch_recurrent import gru, lstm, simple_rnn
 
-PLAIN_DTYPES = (torch.float32, torch.float64)
-
-
-def tensor(variable):
-    """The torch tensor of a Keras variable (under the current scopes), or `None`."""
-    return None if variable is None else ops.convert_to_tensor(variable)
-
-
-def kernels_serve(x):
-    """Whether the fused kernels give for this input what Keras's own code gives."""
-    if (
-        not isinstance(x, torch.Tensor)
-        or x.is_meta
-        or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
-    ):
-        return False
-    return x.dtype in PLAIN_DTYPES or (x.is_cuda and x.is_floating_point())
-
-
-def lay_out(variable, order):
-    """Moves the memory of a variable so that its dimensions lie in the given order, outermost first."""
-    with torch.no_grad():
-        value = variable.value
-        value.data = (
-            value.data.permute(order).contiguous().permute([order.index(axis) for axis in range(len(order))])
-        )
-
-
-# Convolutions and dense layers
-
-
-def convolution(layer):
-    """`Conv1D` to `Conv3D`: kernels lie as `(out, *spatial, in)`, and activations are never copied."""
-    rank, first = layer.rank, layer.data_format == "channels_first"
-    spatial = tuple(range(rank))
-    if first:
-        lay_out(layer._kernel, (rank + 1, rank) + spatial)
-        return "kernel in the engine's memory order"
-    lay_out(layer._kernel, (rank + 1,) + spatial + (rank,))
-    operator = F.conv3d if rank == 3 else F.conv2d
-    widen = (1,) * (2 - rank)  # a sequence is an image of height 1, since only images can lie channels-last
-    strides, dilation = widen + layer.strides, widen + layer.dilation_rate
-
-    def paddings(lengths):
-        if layer.padding == "valid":
-            return [(0, 0) for _ in lengths]
-        if layer.padding == "causal":
-            return [(layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0)]
-        settings = zip(lengths, layer.kernel_size, layer.strides, layer.dilation_rate)
-        totals = [max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0) for n, k, s, d in settings]
-        return [(total // 2, total - total // 2) for total in totals]
-
-    def call(original, inputs):
-        kernel = tensor(layer.kernel)
-        if not kernels_serve(inputs) or kernel.dtype != inputs.dtype:
-            return original(inputs)
-        pads = [(0, 0)] * len(widen) + paddings(inputs.shape[1:-1])
-        x = torch.movedim(inputs.unsqueeze(1) if widen else inputs, -1, 1)
-        kernel = kernel.unsqueeze(0) if widen else kernel
-        kernel = kernel.permute((kernel.ndim - 1, kernel.ndim - 2) + tuple(range(kernel.ndim - 2)))
-        if all(left == right for left, right in pads):
-            padding = [left for left, _ in pads]
-        else:
-            x, padding = F.pad(x, [side for pad in reversed(pads) for side in pad]), 0
-        x = operator(x, kernel, tensor(layer.bias), strides, padding, dilation, layer.groups)
-        x = torch.movedim(x, 1, -1)
-        x = x.squeeze(1) if widen else x
-        return x if layer.activation is None else layer.activation(x)
-
-    replace(layer, "call", call)
-    return "kernel in the engine's memory order, activations never copied"
+# Dense layers
 
 
 def linear(layer, contracted):
@@ -151,7 +87,7 @@ def batch_normalization(layer):
         if not kernels_serve(inputs) or inputs.dtype not in PLAIN_DTYPES or mask is not None:
             return original(inputs, training=training, mask=mask)
         mean, variance, gamma, beta = (
-            None if variable is None else ops.cast(variable, inputs.dtype)
+            None if variable is None else tensor(variable).to(inputs.dtype)
             for variable in (layer.moving_mean, layer.moving_variance, layer.gamma, layer.beta)
         )
         x = inputs.reshape(1, -1, 1, inputs.shape[-1]).permute(0, 3, 1, 2) if last else inputs
@@ -165,7 +101,7 @@ def batch_normalization(layer):
         else:
             x = F.batch_norm(x, mean, variance, gamma, beta, False, 0.0, layer.epsilon)
         x = x.permute(0, 2, 3, 1).reshape(inputs.shape) if last else x
-        return ops.cast(x, layer.compute_dtype)
+        return x if inputs.dtype == torch.float32 else ops.cast(x, layer.compute_dtype)
 
     replace(layer, "call", call)
     return "fused batch normalization"
@@ -185,120 +121,6 @@ def layer_normalization(layer):
 
     replace(layer, "call", call)
     return "one call of the fused kernel"
-
-
-# Recurrent layers
-
-
-def named(activation):
-    return getattr(activation, "__name__", str(activation))
-
-
-def gates(value, swap, units):
-    """Orders the gates of a GRU's weights as PyTorch does: reset before update."""
-    if not swap:
-        return value
-    return torch.cat([value[..., units : 2 * units], value[..., :units], value[..., 2 * units :]], dim=-1)
-
-
-def recurrent(layer, kernel, activation, gated=True, swap=False):
-    """The whole sequence in one call of `kernel` (`torch.lstm`, `torch.gru` …), which loops in C++."""
-    cell = layer.cell
-    if cell.activation is not activation:
-        raise NotImplementedError(f"its activation is {named(cell.activation)}")
-    if gated and cell.recurrent_activation is not keras.activations.sigmoid:
-        raise NotImplementedError(f"its recurrent activation is {named(cell.recurrent_activation)}")
-    if not swap:
-        lay_out(cell.kernel, (1, 0))
-        lay_out(cell.recurrent_kernel, (1, 0))
-
-    def parameters():
-        weights = [tensor(cell.kernel), tensor(cell.recurrent_kernel)]
-        weights = [gates(weight, swap, cell.units).t().contiguous() for weight in weights]
-        if cell.bias is None:
-            return weights
-        bias = tensor(cell.bias)
-        biases = bias if bias.ndim == 2 else (bias, torch.zeros_like(bias))
-        return weights + [gates(bias, swap, cell.units) for bias in biases]
-
-    def inner_loop(original, sequences, initial_state, mask, training=False):
-        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
-        states = list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
-        weights = parameters()
-        served = kernels_serve(sequences) and weights[0].dtype == sequences.dtype and sequences.shape[1] > 0
-        if mask is not None:
-            carry_wanted = len(states) == 2 and (layer.return_state or layer.stateful)
-            served = served and not carry_wanted and right_padded(mask)
-        if not served:
-            return original(sequences, initial_state, mask, training=training)
-        if training and cell.dropout:
-            sequences = sequences * cell.get_dropout_mask(sequences[:, 0, :]).unsqueeze(1)
-        if mask is not None:
-            sequences, restore = pack(sequences, mask, layer.go_backwards, layer.zero_output_for_mask)
-        elif layer.go_backwards:
-            sequences = sequences.flip(1)
-        # A stateful layer overwrites its states in place later, which the gradient must not see.
-        states = [(state.clone() if layer.stateful else state).unsqueeze(0) for state in states]
-        start = tuple(states) if len(states) == 2 else states[0]
-        training, has_bias = torch.is_grad_enabled(), cell.bias is not None
-        outputs, *ends = kernel(sequences, start, weights, has_bias, 1, 0.0, training, False, True)
-        ends = [end.squeeze(0) for end in ends]
-        if mask is not None:
-            outputs, ends[0] = restore(outputs, states[0].squeeze(0))
-        last = outputs[:, -1]
-        return last, outputs if layer.return_sequences else last.unsqueeze(1), ends
-
-    replace(layer, "inner_loop", inner_loop)
-    return "the whole sequence in one fused kernel, right-padded masks included"
-
-
-def right_padded(mask):
-    """Whether in every row of `(b, t)` the masked steps come last."""
-    mask = mask.bool()
-    return mask.ndim == 2 and bool((mask[:, 1:] <= mask[:, :-1]).all())
-
-
-def pack(sequences, mask, backwards, zeros):
-    """Moves the valid steps of every row to the front, in the order in which they are read.
-
-    Returns:
-        The sequences, and a function that takes the outputs for these and the initial state, and gives the
-        outputs and the final state of a loop that stands still at masked steps.
-    """
-    steps = torch.arange(mask.shape[1], device=mask.device)
-    lengths = mask.bool().sum(1, keepdim=True)  # (b, 1)
-    shift = mask.shape[1] - lengths if backwards else 0  # read backwards, the masked steps come first
-
-    def pick(values, index):
-        return values.gather(1, index.clamp(min=0)[..., None].expand(-1, -1, values.shape[-1]))
-
-    def restore(outputs, start):
-        source = steps - shift
-        valid = (source >= 0) & (source < lengths)
-        held = (source >= 0) & (lengths > 0) & (not zeros)
-        final = torch.where(lengths > 0, pick(outputs, lengths - 1).squeeze(1), start)
-        outputs = pick(outputs, torch.minimum(source, lengths - 1))
-        return torch.where((valid | held)[..., None], outputs, 0.0), final
-
-    return (pick(sequences, lengths - 1 - steps) if backwards else sequences), restore
-
-
-def lstm(layer):
-    return recurrent(layer, torch.lstm, keras.activations.tanh)
-
-
-def gru(layer):
-    if not layer.cell.reset_after:
-        raise NotImplementedError("it resets before the product (reset_after=False)")
-    return recurrent(layer, torch.gru, keras.activations.tanh, swap=True)
-
-
-def simple_rnn(layer):
-    kernels = {keras.activations.tanh: torch.rnn_tanh, keras.activations.relu: torch.rnn_relu}
-    activation = layer.cell.activation
-    if activation not in kernels:
-        raise NotImplementedError(f"its activation is {named(activation)}")
-    return recurrent(layer, kernels[activation], activation, gated=False)
 
 
 # Optimizers
@@ -346,7 +168,9 @@ def adam(optimizer):
 
 
 def finish(model):
-    """Serves the optimizer, now or when the training step is made."""
+    """Serves the graphs, and the optimizer, now or when the training step is made."""
+    for part in model._flatten_layers():
+        walk(part)
     if not isinstance(model, keras.Model):
         return
 
@@ -369,6 +193,14 @@ RULES = {
     layers.Conv1D: convolution,
     layers.Conv2D: convolution,
     layers.Conv3D: convolution,
+    layers.DepthwiseConv1D: depthwise,
+    layers.DepthwiseConv2D: depthwise,
+    layers.SeparableConv1D: separable,
+    layers.SeparableConv2D: separable,
+    layers.MaxPooling1D: pooling,
+    layers.MaxPooling2D: pooling,
+    layers.AveragePooling1D: pooling,
+    layers.AveragePooling2D: pooling,
     layers.Dense: dense,
     layers.EinsumDense: einsum_dense,
     layers.BatchNormalization: batch_normalization,
