@@ -17,7 +17,7 @@ XLA_QUICK := $(XLA) --xla_backend_optimization_level=0 --xla_llvm_disable_expens
 JAX_CACHE := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.venv/jax JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: demo env test lint bench matrix serving results clean
+.PHONY: demo env test oracles lint bench matrix serving results clean
 
 demo: .venv/.demo  ## train a CNN on real digits, export it to three formats, prove them, draw what it did
 	$(BIN)/kzoo run image_classification --backend jax --data digits
@@ -35,6 +35,9 @@ test: .venv/.all  ## the whole suite: each engine in processes of its own, then 
 	@echo "== once"
 	@KERAS_BACKEND=jax $(ONE_THREAD) $(JAX_CACHE) XLA_FLAGS="$(XLA)" \
 		$(BIN)/python -m pytest -q -n 2 --durations 30 --durations-min 4 --dist worksteal -m once
+
+oracles: .venv/.all  ## every network with a peer, on every engine, beside that library's (the suite takes some of each)
+	KZOO_ALL_NETWORKS=1 $(BIN)/python -m pytest -q tests/vision/test_same_as_theirs.py
 
 lint: .venv/.all
 	$(BIN)/ruff check .

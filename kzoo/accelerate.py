@@ -63,7 +63,8 @@ def accelerate(model):
     Works on any built Keras model or layer, also nested ones and ones that others wrote, before or after
     `compile` and `fit`. Layers keep their class, variables, configuration and file; outputs, gradients and
     training agree with the plain model to rounding. Accelerating twice changes nothing more; after loading,
-    call it again.
+    call it again. On PyTorch, functional models also go through their graph without what Keras asks before each
+    layer, which is most of the time of a small batch.
 
     Args:
         model: a built `keras.Model` or `keras.Layer`.

@@ -1,6 +1,6 @@
 """How far kzoo's networks with another library's weights are from that library's, on the engine of `KERAS_BACKEND`.
 
-`python tests/vision/equal.py FOLDER OUT.json [--first] [FAMILY ...]`, after `oracle.py FOLDER`. Also by hand:
+`python tests/vision/equal.py FOLDER OUT.json [--sources | --families]`, after `oracle.py FOLDER`. Also by hand:
 `python tests/vision/equal.py --both resnet` makes the oracle and compares on the engine in use.
 """
 
@@ -15,7 +15,7 @@ import h5py
 import keras
 import numpy as np
 from keras.src.legacy.saving import legacy_h5_format
-from oracle import cases, images
+from oracle import cases, chosen, images
 
 import kzoo
 from kzoo.models import catalog
@@ -102,14 +102,8 @@ def main():
                 name, value = max(worst.items(), key=lambda item: item[1])
                 sys.stdout.write(f"{case.key:45} {value:.1e} at {name}\n")
         return
-    folder, out, *names = sys.argv[1:]
-    chosen = cases([name for name in names if name != "--first"])
-    if "--first" in names:  # of each family
-        families = {}
-        for case in chosen:
-            families.setdefault(catalog.family_of(case.model), case)
-        chosen = list(families.values())
-    Path(out).write_text(json.dumps({case.key: distances(case, Path(folder)) for case in chosen}))
+    folder, out, *part = sys.argv[1:]
+    Path(out).write_text(json.dumps({case.key: distances(case, Path(folder)) for case in chosen(*part)}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Other libraries' networks with random weights: their checkpoint, their logits and features, for kzoo to equal.
 
-`python tests/vision/oracle.py FOLDER [FAMILY ...]` writes, for each case of `sources/*.py` that is not from
+`python tests/vision/oracle.py FOLDER [--sources | FAMILY ...]` writes, for each case of `sources/*.py` that is not from
 `keras.applications`, a checkpoint in the library's own format and the arrays of two image sizes. It runs in a process
 of its own: torchvision has no operators here and is not to be found by others.
 """
@@ -62,6 +62,17 @@ def cases(names=()):
     """All cases, or those of some families."""
     sys.path[:0] = [path for path in (str(HERE), str(HERE / "sources")) if path not in sys.path]
     return [case for name in names or families() for case in importlib.import_module(f"sources.{name}").CASES]
+
+
+def chosen(part=""):
+    """All cases; with `"--sources"` the first of each family and source, with `"--families"` of each family."""
+    if not part:
+        return cases()
+    first = {}
+    for family in families():
+        for case in cases([family]):
+            first.setdefault((family, case.source) if part == "--sources" else family, case)
+    return list(first.values())
 
 
 def images(size, seed=0):
@@ -154,7 +165,8 @@ def main():
     sys.modules["oracle"] = sys.modules[__name__]  # the cases' `from oracle import Case` is this module
     library = declare_operators()
     folder = Path(sys.argv[1])
-    for case in cases(sys.argv[2:]):
+    names = sys.argv[2:]
+    for case in chosen(*names) if names[:1] == ["--sources"] else cases(names):
         if case.source != "keras":
             write(case, folder)
     del library
