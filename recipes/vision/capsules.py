@@ -6,7 +6,8 @@ Paper      Sabour, Frosst and Hinton (2017), Dynamic Routing Between Capsules, a
            8.2 million weights; Fashion-MNIST 93.6 % (zalandoresearch/fashion-mnist)
 Command    kzoo run capsules --backend torch --data mnist
            and for Fashion-MNIST, on one line: kzoo run capsules --backend torch --data fashion_mnist --flip
-Score      not run in full yet
+Score      MNIST, torch: test accuracy 99.27% in 41.4 min*, AMD EPYC, 2 cores
+           * from start to finish, with whatever else the machine was doing
 """
 
 import keras
