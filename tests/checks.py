@@ -20,7 +20,7 @@ from cases.optimizers import LEARNERS, OPTIMIZERS, SCHEDULES
 from keras import ops
 from keras.src import backend
 from keras.src.backend.common import dtypes
-from stepping import descend, forward_of, step_of
+from stepping import arrays_of, compiled, descend, forward_of, step_of
 
 import kzoo
 
@@ -77,6 +77,19 @@ def set_weights(layer):
 
 
 AGAIN = "@2"
+LENGTH = 5  # of sequences whose length is free
+
+
+def _sized(shape):
+    return (4, *(LENGTH if size is None else size for size in shape[1:]))
+
+
+def given_to(tensor, seed):
+    """Numbers for an input of a model: of a vocabulary of five where it takes whole ones."""
+    shape = _sized(tensor.shape)
+    if keras.backend.is_int_dtype(tensor.dtype):
+        return np.random.default_rng(seed).integers(0, 5, shape).astype(tensor.dtype)
+    return draw(shape, seed)
 
 
 def check_model(make, seed=0):
@@ -86,11 +99,10 @@ def check_model(make, seed=0):
     """
     model = make()
     set_weights(model)
-    shapes = [(4, *tensor.shape[1:]) for tensor in model.inputs]
-    inputs = [ops.convert_to_tensor(draw(shape, seed + 1 + i)) for i, shape in enumerate(shapes)]
+    inputs = [ops.convert_to_tensor(given_to(tensor, seed + 1 + i)) for i, tensor in enumerate(model.inputs)]
     inputs = inputs[0] if len(inputs) == 1 else inputs
     targets = [
-        ops.convert_to_tensor(draw((4, *y.shape[1:]), seed + 9 + i)) for i, y in enumerate(model.outputs)
+        ops.convert_to_tensor(draw(_sized(y.shape), seed + 9 + i)) for i, y in enumerate(model.outputs)
     ]
 
     def loss():
@@ -120,9 +132,10 @@ def check_layer(make):
         mode = {"training": training} if takes_mode else {}
         return keras.tree.flatten(layer(inputs, **options["kwargs"], **mode))
 
-    run(inputs, False)
+    backend.compute_output_spec(lambda inputs: run(inputs, False), inputs)  # builds it
     set_weights(layer)
-    arrays = {f"forward.{i}": ops.convert_to_numpy(y) for i, y in enumerate(run(inputs, False))}
+    forward = compiled(lambda inputs: run(inputs, False), layer.variables)
+    arrays = {f"forward.{i}": y for i, y in enumerate(arrays_of(forward(inputs)))}
     sources = [x for x in keras.tree.flatten(inputs) if keras.backend.is_float_dtype(x.dtype)]
 
     def loss(sources):
@@ -137,16 +150,15 @@ def check_layer(make):
         return total
 
     if sources:
-        gradients = kzoo.grad(loss)(sources)
-        arrays |= {f"gradient.input.{i}": ops.convert_to_numpy(g) for i, g in enumerate(gradients)}
+        gradients = compiled(kzoo.grad(loss), layer.variables)(sources)
+        arrays |= {f"gradient.input.{i}": g for i, g in enumerate(arrays_of(gradients))}
     if variables := layer.trainable_variables:
-        optimizer = keras.optimizers.SGD(0.05)
-        optimizer.build(variables)
-        for step in range(3):
-            value, gradients = kzoo.value_and_grad(lambda: loss(sources), variables)()
-            arrays |= {f"gradient.{step}.{i}": ops.convert_to_numpy(g) for i, g in enumerate(gradients)}
-            arrays[f"loss.{step}"] = ops.convert_to_numpy(value)
-            optimizer.apply(gradients, variables)
+        step = step_of(layer, lambda: loss(sources))
+        for i in range(3):
+            value, gradients = step()
+            arrays |= {f"gradient.{i}.{j}": g for j, g in enumerate(arrays_of(gradients))}
+            arrays[f"loss.{i}"] = ops.convert_to_numpy(value)
+            descend(variables, gradients, 0.05)
     weights = [v for v in layer.weights if keras.backend.is_float_dtype(v.dtype)]
     return arrays | {f"step.{i}": np.asarray(v.numpy()) for i, v in enumerate(weights)}
 
@@ -155,10 +167,10 @@ def check_loss(make):
     """Per-sample values, the reduced value and its gradient to the predictions."""
     loss, y_true, y_pred = make()
     y_true, y_pred = floating(y_true), floating(y_pred)
-    value, gradients = kzoo.value_and_grad(lambda y_pred: loss(y_true, y_pred))(y_pred)
-    arrays = {"forward": ops.convert_to_numpy(loss.call(y_true, y_pred)), "loss": ops.convert_to_numpy(value)}
-    gradients = keras.tree.flatten(gradients)
-    return arrays | {f"gradient.{i}": ops.convert_to_numpy(g) for i, g in enumerate(gradients)}
+    value, gradients = compiled(kzoo.value_and_grad(lambda y_pred: loss(y_true, y_pred)))(y_pred)
+    (forward,) = arrays_of(compiled(lambda y_pred: loss.call(y_true, y_pred))(y_pred))
+    arrays = {"forward": forward, "loss": ops.convert_to_numpy(value)}
+    return arrays | {f"gradient.{i}": g for i, g in enumerate(arrays_of(gradients))}
 
 
 def check_metric(make):
@@ -204,8 +216,14 @@ def check_optimizer(make):
             keras.Variable(draw((4,), i), name=f"b{i}"),
         ]
         optimizer.build_part(name, variables) if named else optimizer.build(variables)
+
+        def update(*gradients, apply=apply, variables=variables):
+            apply(list(gradients), variables)
+            return []
+
+        update = compiled(update, optimizer.variables + variables)
         for step in range(6):
-            apply([ops.convert_to_tensor(draw(v.shape, 10 * i + step)) for v in variables], variables)
+            update(*(ops.convert_to_tensor(draw(v.shape, 10 * i + step)) for v in variables))
             for j, variable in enumerate(variables):
                 arrays[f"step.{name}.{step}.{j}"] = np.asarray(variable.numpy())
     return arrays
@@ -221,7 +239,9 @@ def check_autodiff():
     first = kzoo.grad(energy)
     second = kzoo.grad(lambda w: ops.sum(first(w) ** 2))
     third = kzoo.grad(lambda w: ops.sum(second(w) ** 2))
-    return {f"gradient.{i}": ops.convert_to_numpy(g(w)) for i, g in enumerate((first, second, third))}
+    return {
+        f"gradient.{i}": ops.convert_to_numpy(compiled(g)(w)) for i, g in enumerate((first, second, third))
+    }
 
 
 def check_learner():
