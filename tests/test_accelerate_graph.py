@@ -71,7 +71,7 @@ def test_outputs_gradients_statistics_and_losses_are_the_plain_models(training):
         arrays = [value, *slopes, *gradients, *model.losses]
         results.append([keras.ops.convert_to_numpy(a) for a in arrays] + model.get_weights())
     for ours, theirs in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_only_what_is_out_of_the_ordinary_is_called_through_keras(asked):

@@ -105,3 +105,12 @@ class Launched:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+
+
+RIGHT = {"instances": [[1.0, 2.0, 3.0]]}
+
+
+def serves_on(web):
+    """Whether a right request is answered rightly."""
+    answer = web.post("/v1/models/scale:predict", json=RIGHT)
+    return answer.status_code == 200 and answer.json() == {"predictions": [[3.0, 5.0, 7.0]]}
