@@ -31,6 +31,7 @@ _MODULES = (
     "explain",
     "export",
     "models",
+    "ops",
     "plots",
     "predict",
     "scratch",

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
+import kzoo
 from kzoo.accelerate import accelerate
 
 ENGINE = keras.config.backend()
@@ -188,6 +189,26 @@ def cases():
     attention = layers.MultiHeadAttention
     yield "MultiHeadAttention", lambda: Self(attention(2, 3)), sequence, {}
     yield "MultiHeadAttention grouped", lambda: Self(layers.GroupQueryAttention(3, 4, 2)), sequence, {}
+    yield from own(sequence)
+
+
+def own(sequence):
+    """kzoo's layers of sequences, also with what the fast way does not know."""
+    options = {
+        "": {},
+        " causal": {"causal": True, "use_bias": False},
+        " grouped": {"causal": True, "num_key_value_heads": 1, "position": kzoo.layers.RotaryPosition()},
+        " with a bias": {"position": kzoo.layers.ALiBi()},
+        " window": {"causal": True, "window": 2},
+        " dropout": {"dropout": 0.5, "seed": 1},
+        " bfloat16": {"causal": True, "dtype": "mixed_bfloat16"},
+    }
+    for name, settings in options.items():
+        make = lambda s=settings: kzoo.layers.MultiHeadAttention(2, **s)  # noqa: E731
+        yield f"attention{name}", make, sequence, {}
+    masked = lambda: kzoo.layers.MultiHeadAttention(2, causal=True)  # noqa: E731
+    yield "attention masked", masked, sequence, {"mask": MASKS["with holes"]}
+    yield "PositionEmbedding", lambda: kzoo.layers.PositionEmbedding(8), sequence, {}
 
 
 def channel_by_channel(images):

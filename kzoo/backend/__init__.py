@@ -3,6 +3,8 @@
 `detach`, `no_grad`, `gradients_of_variables`, `gradients_of_inputs`, `differentiated`  differentiation
 `train_step`, `test_step`, `prepare`, `get_state`                                      `Learner` under Keras's trainer
 `set_seed`, `get_random_state`, `set_random_state`, `peak_memory`                       the process
+`fused_attention`, `written_at`                                                        kernels that Keras does not reach
+`lean_call`, `Decoder`                                                                 writing symbol by symbol
 """
 
 import importlib
@@ -24,3 +26,7 @@ set_seed = _engine.set_seed
 get_random_state = _engine.get_random_state
 set_random_state = _engine.set_random_state
 peak_memory = _engine.peak_memory
+fused_attention = _engine.fused_attention
+written_at = _engine.written_at
+lean_call = _engine.lean_call
+Decoder = _engine.Decoder

@@ -1,10 +1,12 @@
 """JAX: gradients of pure functions, with what they change in Keras variables carried out as extra output."""
 
 import contextlib
+import functools
 
 import jax
 import jax.numpy as jnp
 import keras
+from keras import ops
 
 from kzoo.backend.state import current_scope, peak_resident_memory, values_of
 
@@ -156,3 +158,78 @@ def peak_memory():
     """The most memory used so far, in bytes: the GPU's where there is one, else the process's."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     return statistics.get("peak_bytes_in_use") or peak_resident_memory()
+
+
+def fused_attention(query, key, value, mask, bias, causal, offset, scale):
+    """cuDNN's kernel or the TPU's, which there is in half precision; else `None`, and the caller writes it out.
+
+    Arguments and result are those of `kzoo.ops.dot_product_attention`, with masks and biases of four axes.
+    """
+    if jax.default_backend() == "cpu" or query.dtype not in (jnp.float16, jnp.bfloat16):
+        return None
+    seen = mask
+    if causal and not (isinstance(offset, int) and offset == 0 and mask is None and bias is None):
+        before = jnp.arange(key.shape[1]) <= jnp.arange(query.shape[1])[:, None] + offset
+        seen, causal = before[None, None] if mask is None else before & mask, False
+    output = ops.dot_product_attention(query, key, value, bias, seen, scale, is_causal=causal)
+    if mask is None:
+        return output
+    return jnp.where(seen.any(-1, keepdims=True).swapaxes(1, 2), output, 0)
+
+
+def written_at(buffer, values, index):
+    """`buffer`, `(b, s, …)`, with `values`, `(b, t, …)`, at the places from `index` on."""
+    return jax.lax.dynamic_update_slice_in_dim(buffer, values, index, axis=1)
+
+
+def lean_call(layer):
+    """The layer: once compiled, nothing of what Keras asks around its `call` is left."""
+    return layer
+
+
+class Decoder:
+    """Runs `step(state, first, count) -> state`, compiled, once for the prompt and then in a loop.
+
+    Args:
+        step: a function of a dictionary of tensors, in which `ended`, if there, says which rows are done; of the place
+            of the first symbol to read; and of how many to read. It reads the variables and does not change them.
+        variables: all that it reads.
+    """
+
+    recompiles = True  # for each shape: better few of them
+
+    def __init__(self, step, variables):
+        self.variables = variables
+
+        @functools.partial(jax.jit, static_argnums=2)
+        def start(values, state, count):
+            with keras.StatelessScope(zip(variables, values)):
+                return step(state, 0, count)
+
+        @functools.partial(jax.jit, donate_argnums=1)
+        def advance(values, state, index, until):
+            def going(loop):
+                index, state = loop
+                return (index < until) & ~jnp.all(state.get("ended", False))
+
+            def body(loop):
+                index, state = loop
+                return index + 1, step(state, index, 1)
+
+            with keras.StatelessScope(zip(variables, values)):
+                return jax.lax.while_loop(going, body, (index, state))
+
+        self._start, self._advance = start, advance
+
+    def start(self, state, count):
+        """Reads the first `count` symbols."""
+        return self._start(values_of(self.variables), state, count)
+
+    def advance(self, state, index, until):
+        """Reads one symbol at a time from place `index` on, up to `until` or until all rows have ended.
+
+        Returns:
+            The place of the next symbol, and the state. The state that was handed in is used up.
+        """
+        index, state = self._advance(values_of(self.variables), state, jnp.int32(index), jnp.int32(until))
+        return int(index), state

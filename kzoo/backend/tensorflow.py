@@ -78,3 +78,66 @@ def peak_memory():
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
     return peak_resident_memory()
+
+
+def fused_attention(query, key, value, mask, bias, causal, offset, scale):
+    """TensorFlow has no fused attention: `None`, and the caller writes it out."""
+    return None
+
+
+def written_at(buffer, values, index):
+    """`buffer`, `(b, s, …)`, with `values`, `(b, t, …)`, at the places from `index` on.
+
+    By selection: `keras.ops.slice_update` is an operator of XLA, which ONNX has no name for.
+    """
+    place = tf.range(tf.shape(buffer)[1]) - tf.cast(index, tf.int32)
+    count = tf.shape(values)[1]
+    if values.shape[1] != 1:
+        values = tf.gather(values, tf.clip_by_value(place, 0, count - 1), axis=1)
+    written = tf.logical_and(place >= 0, place < count)
+    return tf.where(tf.reshape(written, [-1] + [1] * (len(buffer.shape) - 2)), values, buffer)
+
+
+def lean_call(layer):
+    """The layer: once traced, nothing of what Keras asks around its `call` is left."""
+    return layer
+
+
+class Decoder:
+    """Runs `step(state, first, count) -> state`, compiled, once for the prompt and then in a loop.
+
+    Args:
+        step: a function of a dictionary of tensors, in which `ended`, if there, says which rows are done; of the place
+            of the first symbol to read; and of how many to read. It reads the variables and does not change them.
+        variables: all that it reads.
+    """
+
+    recompiles = True  # for each shape: better few of them
+
+    def __init__(self, step, variables):
+        def start(state, count):
+            return step(state, 0, count)
+
+        def advance(state, index, until):
+            def going(index, state):
+                return (index < until) & ~tf.reduce_all(state.get("ended", False))
+
+            def body(index, state):
+                return index + 1, step(state, index, 1)
+
+            return tf.while_loop(going, body, (index, state))
+
+        self._start, self._advance = (tf.function(f, jit_compile=True) for f in (start, advance))
+
+    def start(self, state, count):
+        """Reads the first `count` symbols."""
+        return self._start(keras.tree.map_structure(tf.convert_to_tensor, state), count)
+
+    def advance(self, state, index, until):
+        """Reads one symbol at a time from place `index` on, up to `until` or until all rows have ended.
+
+        Returns:
+            The place of the next symbol, and the state. The state that was handed in is used up.
+        """
+        index, state = self._advance(state, tf.constant(index), tf.constant(until))
+        return int(index), state

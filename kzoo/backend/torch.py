@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import torch
 from keras.src.backend.torch.trainer import TorchTrainer
+from torch.nn import functional as F
 
 from kzoo.backend.state import current_scope, peak_resident_memory, values_of
+from kzoo.backend.torch_graph import can_be_called_directly, changed_since
 
 _KERAS_TRAIN_STEP = TorchTrainer.train_step.__code__
 
@@ -129,3 +131,79 @@ def peak_memory():
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return peak_resident_memory()
+
+
+def fused_attention(query, key, value, mask, bias, causal, offset, scale):
+    """PyTorch's attention, without the copies that `keras.ops.dot_product_attention` makes before it.
+
+    Arguments and result are those of `kzoo.ops.dot_product_attention`, with masks and biases of four axes.
+    """
+    seen = mask
+    if causal and not (isinstance(offset, int) and offset == 0 and mask is None and bias is None):
+        queries, keys = (torch.arange(x.shape[1], device=x.device) for x in (query, key))
+        before = keys <= queries.unsqueeze(1) + offset
+        seen, causal = before if mask is None else before & mask, False
+    if seen is not None:
+        # Minus infinity, which PyTorch makes of masks, would give gradients that are no numbers where all is masked.
+        unseen = max(torch.finfo(query.dtype).min / 2, -1e30)
+        bias = torch.where(seen, 0.0 if bias is None else bias, unseen)
+    output = F.scaled_dot_product_attention(
+        *(x.transpose(1, 2) for x in (query, key, value)),
+        attn_mask=None if bias is None else bias.to(query.dtype),
+        is_causal=causal,
+        scale=scale,
+        enable_gqa=query.shape[2] != key.shape[2],
+    )
+    if mask is not None:  # causal order alone leaves no query without a key
+        output = torch.where(seen.any(-1, keepdim=True), output, 0.0)
+    return output.transpose(1, 2)
+
+
+def written_at(buffer, values, index):
+    """`buffer`, `(b, s, …)`, with `values`, `(b, t, …)`, at the places from `index` on.
+
+    In place where no gradient is asked for: `keras.ops.slice_update` copies the buffer.
+    """
+    if torch.is_grad_enabled():
+        buffer = buffer.clone()
+    if isinstance(index, int):
+        buffer[:, index : index + values.shape[1]] = values
+        return buffer
+    places = index + torch.arange(values.shape[1], device=buffer.device)
+    return buffer.index_copy_(1, places, values)
+
+
+def lean_call(layer):
+    """`layer.call` where Keras would only ask questions around it, else the layer."""
+    return layer.call if can_be_called_directly(layer) and not changed_since(layer) else layer
+
+
+class Decoder:
+    """Runs `step(state, first, count) -> state`, once for the prompt and then in a loop.
+
+    Args:
+        step: a function of a dictionary of tensors, in which `ended`, if there, says which rows are done; of the place
+            of the first symbol to read; and of how many to read. It reads the variables and does not change them.
+        variables: all that it reads.
+    """
+
+    recompiles = False
+
+    def __init__(self, step, variables):
+        self._step = step
+
+    @torch.inference_mode()
+    def start(self, state, count):
+        """Reads the first `count` symbols."""
+        return self._step(keras.tree.map_structure(keras.ops.convert_to_tensor, state), 0, count)
+
+    @torch.inference_mode()
+    def advance(self, state, index, until):
+        """Reads one symbol at a time from place `index` on, up to `until` or until all rows have ended.
+
+        Returns:
+            The place of the next symbol, and the state. The state that was handed in is used up.
+        """
+        while index < until and not ("ended" in state and state["ended"].all()):
+            state, index = self._step(state, index, 1), index + 1
+        return index, state

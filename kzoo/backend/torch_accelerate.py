@@ -1,7 +1,8 @@
 """Fast ways for Keras layers on PyTorch: fused kernels, and weights in the memory order that these want.
 
 Here are dense layers, normalization and the optimizer; `torch_images.py` has convolutions and pooling,
-`torch_recurrent.py` recurrent layers, `torch_graph.py` the way through a model's graph.
+`torch_recurrent.py` recurrent layers, `torch_sequences.py` embeddings and attention, `torch_graph.py` the way through a
+model's graph.
 
 A kernel keeps its Keras shape, say `(height, width, in, out)`, but its memory may lie in another order, so
 that the permuted view which PyTorch's operator takes needs no copy. Assignments, optimizers and files see the
@@ -21,8 +22,10 @@ from torch.nn import functional as F
 from kzoo.backend.state import replace
 from kzoo.backend.torch_graph import walk
 from kzoo.backend.torch_images import convolution, depthwise, pooling, separable
-from kzoo.backend.torch_layout import PLAIN_DTYPES, kernels_serve, lay_out, tensor
+from kzoo.backend.torch_layout import PLAIN_DTYPES, kernels_serve, lay_out, product, tensor
 from kzoo.backend.torch_recurrent import gru, lstm, simple_rnn
+from kzoo.backend.torch_sequences import attention, embedding, position_embedding
+from kzoo.layers import MultiHeadAttention, PositionEmbedding
 
 # Dense layers
 
@@ -43,7 +46,7 @@ def linear(layer, contracted):
         batch = inputs.shape[: inputs.ndim - contracted]
         x = inputs if contracted == 1 else inputs.reshape(batch + (fan_in,))
         weight = weight.permute(order).reshape(fan_out, fan_in)
-        x = F.linear(x, weight, None if bias is None else bias.reshape(fan_out))
+        x = product(x, weight, None if bias is None else bias.reshape(fan_out))
         x = x if len(rest) == 1 else x.reshape(batch + rest)
         return x if layer.activation is None else layer.activation(x)
 
@@ -140,21 +143,22 @@ def lay_out_slots(optimizer, variables):
 
 
 def adam(optimizer):
-    """Keras's Adam in six passes over the weights instead of ten."""
+    """Keras's Adam and AdamW in six passes over the weights instead of ten. Their decay is Keras's own."""
     if (
-        type(optimizer).__name__ != "Adam"
+        type(optimizer).__name__ not in ("Adam", "AdamW")
         or not isinstance(optimizer, keras.optimizers.Adam)
         or optimizer.amsgrad
     ):
         return
 
     def update(original, grads, variables, learning_rate):
-        values = [variable.value for variable in variables]
-        if not all(kernels_serve(value) and value.device.type == "cpu" for value in values):
+        values = [variable._value for variable in variables]  # there are no scopes in a training step
+        plain = all(value.dtype in PLAIN_DTYPES and value.device.type == "cpu" for value in values)
+        if not (plain and kernels_serve(values[0])):
             return original(grads, variables, learning_rate)
         places = [optimizer._get_variable_index(variable) for variable in variables]
-        m = [optimizer._momentums[place].value for place in places]
-        v = [optimizer._velocities[place].value for place in places]
+        m = [optimizer._momentums[place]._value for place in places]
+        v = [optimizer._velocities[place]._value for place in places]
         step = float(optimizer.iterations.value) + 1
         rate = float(learning_rate) * math.sqrt(1 - optimizer.beta_2**step) / (1 - optimizer.beta_1**step)
         torch._foreach_lerp_(m, grads, 1 - optimizer.beta_1)
@@ -208,4 +212,8 @@ RULES = {
     layers.LSTM: lstm,
     layers.GRU: gru,
     layers.SimpleRNN: simple_rnn,
+    layers.Embedding: embedding,
+    layers.ReversibleEmbedding: embedding,
+    MultiHeadAttention: attention,
+    PositionEmbedding: position_embedding,
 }

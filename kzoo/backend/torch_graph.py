@@ -33,7 +33,9 @@ class Step:
         self.layer = isinstance(node.operation, keras.Layer)
         # What Keras filled in when the graph was made: `mask=None` and a default of `training`.
         self.settings = {key: value for key, value in node.arguments.kwargs.items() if value is not None}
-        simple = self.settings.keys() <= {"training"} and all(isinstance(x, keras.KerasTensor) for x in flat)
+        tensors = [isinstance(x, keras.KerasTensor) for x in keras.tree.flatten(self.settings)]
+        masked = any("mask" in key for key in self.settings)
+        simple = all(isinstance(x, keras.KerasTensor) for x in flat) and not (masked or any(tensors))
         self.direct = simple and self.layer and can_be_called_directly(node.operation)
         self.mode = self.direct and "training" in inspect.signature(node.operation.call).parameters
 
@@ -44,7 +46,9 @@ class Step:
             inputs = [values[key] for key in self.inputs]
             if all(map(ordinary, inputs)):
                 inputs = [inputs] if self.listed else inputs
-                settings = {"training": training} if self.mode and training is not None else self.settings
+                settings = self.settings
+                if self.mode and training is not None:
+                    settings = settings | {"training": training}
                 self.store(operation.call(*inputs, **settings), values)
                 return
         args, kwargs = self.arguments.fill_in(values)

@@ -1,5 +1,8 @@
 """Layers beside `keras.layers`."""
 
+from kzoo.layers.additive_attention import BahdanauAttention
+from kzoo.layers.attention import MultiHeadAttention
+from kzoo.layers.cached_attention import CachedAttention
 from kzoo.layers.capsules import CapsuleLength, CapsuleMask, Capsules, PrimaryCapsules
 from kzoo.layers.cbam import CBAM, ChannelAttention, SpatialAttention
 from kzoo.layers.center_loss import CenterLoss
@@ -12,6 +15,8 @@ from kzoo.layers.gradient_reversal import GradientReversal
 from kzoo.layers.layer_scale import LayerScale
 from kzoo.layers.non_local import NonLocal
 from kzoo.layers.patch_embedding import ClassToken, PatchEmbedding, PositionEmbedding, SinePositionEncoding
+from kzoo.layers.positions import ALiBi, RotaryPosition, T5Position
+from kzoo.layers.positions_relative import DisentangledPosition, ShawPosition, TransformerXLPosition
 from kzoo.layers.squeeze_excite import SqueezeExcite
 from kzoo.layers.variational import VariationalConv2D, VariationalDense
 from kzoo.layers.vector_quantizer import VectorQuantizer, VectorQuantizerEMA
@@ -22,12 +27,16 @@ from kzoo.layers.window_attention import WindowAttention
 __all__ = [
     "CBAM",
     "ECA",
+    "ALiBi",
+    "BahdanauAttention",
+    "CachedAttention",
     "CapsuleLength",
     "CapsuleMask",
     "Capsules",
     "CenterLoss",
     "ChannelAttention",
     "ClassToken",
+    "DisentangledPosition",
     "DropBlock2D",
     "DropConnect",
     "DropPath",
@@ -35,13 +44,18 @@ __all__ = [
     "FrequencyEncoding",
     "GradientReversal",
     "LayerScale",
+    "MultiHeadAttention",
     "NonLocal",
     "PatchEmbedding",
     "PositionEmbedding",
     "PrimaryCapsules",
+    "RotaryPosition",
+    "ShawPosition",
     "SinePositionEncoding",
     "SpatialAttention",
     "SqueezeExcite",
+    "T5Position",
+    "TransformerXLPosition",
     "VariationalConv2D",
     "VariationalDense",
     "VectorQuantizer",

@@ -129,9 +129,17 @@ class PositionEmbedding(keras.Layer):
         self.embeddings = self.add_weight((length, input_shape[-1]), self.initializer, name="embeddings")
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, offset=0):
+        """`offset` is the position of the first token: a number, a scalar tensor, or one for each example, `(b,)`.
+
+        Tokens before position 0, such as padding on the left, get the vector of position 0.
+        """
         n = ops.shape(inputs)[1]
-        return inputs + ops.cast(ops.expand_dims(self.embeddings[:n], 0), inputs.dtype)
+        if isinstance(offset, int):
+            return inputs + ops.cast(ops.expand_dims(self.embeddings[offset : offset + n], 0), inputs.dtype)
+        positions = ops.arange(n, dtype="int32") + ops.reshape(ops.cast(offset, "int32"), (-1, 1))
+        positions = ops.clip(positions, 0, self.embeddings.shape[0] - 1)  # (1 or b, n)
+        return inputs + ops.cast(ops.take(self.embeddings, positions, axis=0), inputs.dtype)
 
     def multiply_adds(self, input_shape):
         """None."""
@@ -155,7 +163,7 @@ def sinusoids(length, dim, max_wavelength=10_000.0):
 
 @keras.saving.register_keras_serializable("kzoo")
 class SinePositionEncoding(keras.Layer):
-    """Adds sines and cosines of the position, which need no training: `(b, n, d)` to the same shape, with n fixed.
+    """Adds sines and cosines of the position, which need no training: `(b, n, d)` to the same shape.
 
     Vaswani et al. (2017), Attention Is All You Need, arXiv:1706.03762, section 3.5: column 2k has
     sin(position / max_wavelength^(2k/d)), column 2k + 1 the cosine.
@@ -172,15 +180,26 @@ class SinePositionEncoding(keras.Layer):
 
     def build(self, input_shape):
         check_rank(input_shape, 3, "tokens of shape (b, n, d) with a known d")
-        if input_shape[1] is None:
-            raise ValueError(
-                f"SinePositionEncoding needs a fixed length. Received: input_shape={tuple(input_shape)}"
-            )
-        self._table = sinusoids(*input_shape[1:], self.max_wavelength)
+        self._table = None if input_shape[1] is None else sinusoids(*input_shape[1:], self.max_wavelength)
         self.built = True
 
-    def call(self, inputs):
-        return inputs + ops.expand_dims(ops.convert_to_tensor(self._table, inputs.dtype), 0)
+    def call(self, inputs, offset=0):
+        """`offset` is the position of the first token: a number, a scalar tensor, or one for each example, `(b,)`."""
+        first = isinstance(offset, int) and offset == 0
+        if first and self._table is not None and inputs.shape[1] == len(self._table):
+            return inputs + ops.expand_dims(ops.convert_to_tensor(self._table, inputs.dtype), 0)
+        return inputs + ops.cast(self._computed(inputs, offset), inputs.dtype)
+
+    def _computed(self, inputs, offset):
+        """The table's rows for the length and positions that come: `(1 or b, n, d)`."""
+        _, n, d = ops.shape(inputs)
+        dtype = "float64" if keras.backend.standardize_dtype(inputs.dtype) == "float64" else "float32"
+        offsets = ops.reshape(ops.cast(offset, "int32"), (-1, 1))
+        positions = ops.cast(ops.arange(n, dtype="int32") + offsets, dtype)  # (1 or b, n)
+        frequencies = self.max_wavelength ** (-np.arange(0, d, 2) / d)
+        angles = ops.expand_dims(positions, -1) * ops.convert_to_tensor(frequencies, dtype)
+        table = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
+        return ops.reshape(table, (-1, n, 2 * len(frequencies)))[..., :d]
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -1,8 +1,14 @@
-"""Initial weights drawn by NumPy in these tests: JAX would compile a generator for every shape, seconds in all."""
+"""Initial weights drawn by NumPy in these tests: JAX would compile a generator for every shape, seconds in all.
+
+And float64 for those that ask for it.
+"""
+
+import contextlib
 
 import keras
 import numpy as np
 import pytest
+from keras.src.backend.common import dtypes
 from keras.src.initializers import random_initializers
 
 ORIGINAL = random_initializers.random
@@ -31,3 +37,18 @@ class _Random:
 @pytest.fixture(autouse=True)
 def drawn_by_numpy(monkeypatch):
     monkeypatch.setattr(random_initializers, "random", _Random())
+
+
+@pytest.fixture
+def doubles(monkeypatch):
+    """Everything in float64, products too, which Keras makes in float32 on PyTorch and JAX."""
+    monkeypatch.setitem(dtypes.BIT64_TO_BIT32_DTYPE, "float64", "float64")
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    scope = contextlib.nullcontext()
+    if keras.config.backend() == "jax":
+        import jax
+
+        scope = jax.enable_x64(True)
+    with scope:
+        yield

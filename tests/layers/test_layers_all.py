@@ -106,7 +106,6 @@ REFUSED = {  # what is wrong: how to make it, the shape to build it for, what th
     "patches that do not fit": (lambda: layers.PatchEmbedding(4, 3), (None, 8, 8, 3), "(None, 8, 8, 3)"),
     "three patch sizes": (lambda: layers.PatchEmbedding(4, (1, 2, 3)), None, "patch_size=(1, 2, 3)"),
     "more tokens than positions": (lambda: layers.PositionEmbedding(4), (None, 5, 3), "max_length=4"),
-    "positions without end": (layers.SinePositionEncoding, (None, None, 4), "fixed length"),
     "no frequencies": (lambda: layers.FourierFeatures(0), None, "num_features=0"),
     "no codes": (lambda: layers.VectorQuantizer(0), None, "num_codes=0"),
     "decay of one": (lambda: layers.VectorQuantizerEMA(4, decay=1.0), None, "decay=1.0"),

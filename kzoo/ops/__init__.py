@@ -1,0 +1,30 @@
+"""Functions on tensors beside `keras.ops`."""
+
+from kzoo.ops.attention import dot_product_attention, masked_softmax
+from kzoo.ops.masks import (
+    block_mask,
+    causal_mask,
+    combine_masks,
+    fixed_layout,
+    local_mask,
+    padding_mask,
+    strided_mask,
+    window_layout,
+)
+from kzoo.ops.sparse_attention import block_sparse_attention, local_attention, strided_attention
+
+__all__ = [
+    "block_mask",
+    "block_sparse_attention",
+    "causal_mask",
+    "combine_masks",
+    "dot_product_attention",
+    "fixed_layout",
+    "local_attention",
+    "local_mask",
+    "masked_softmax",
+    "padding_mask",
+    "strided_attention",
+    "strided_mask",
+    "window_layout",
+]
