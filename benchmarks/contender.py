@@ -5,7 +5,6 @@ answers with a line of JSON: the milliseconds per step. The first step of every 
 starting a round (making Keras's iterators, for instance) is not part of a step.
 """
 
-import importlib
 import json
 import os
 import sys
@@ -120,7 +119,9 @@ def main(workload, engine, kind):
     here = Path(__file__).parent
     sys.path[:0] = [str(here), str(here.parent)]
     answers, sys.stdout = sys.stdout, sys.stderr
-    workload = importlib.import_module(workload)
+    from workloads import WORKLOADS
+
+    workload = WORKLOADS[workload]
     if kind == "native":
         run, note = {"torch": torch_contender, "jax": jax_contender}[engine](workload)
     else:

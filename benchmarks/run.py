@@ -1,7 +1,7 @@
 """Training steps of kzoo on three engines beside hand-written PyTorch and JAX, measured in turn in one run.
 
 ```
-python benchmarks/run.py [--quick] [--workloads lstm,gpt,resnet18] [--engines torch,jax] [--out FILE]
+python benchmarks/run.py [--quick] [--workloads lstm,gru,bilstm,gpt,resnet18] [--engines torch,jax] [--out FILE]
 ```
 
 Every contender lives in a process of its own and computes only when asked. A round asks each of them once, so
@@ -12,7 +12,6 @@ Markdown.
 
 import argparse
 import datetime
-import importlib
 import json
 import os
 import platform
@@ -25,11 +24,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from workloads import WORKLOADS
 
 from kzoo.machine import processor
 
 HERE = Path(__file__).parent
-WORKLOADS = ("lstm", "gpt", "resnet18")
 CONTENDERS = {  # name: engine, kind (see contender.py)
     "kzoo-tensorflow": ("tensorflow", "plain"),
     "kzoo-tensorflow, accelerated": ("tensorflow", "accelerated"),
@@ -69,7 +68,7 @@ class Contender:
 
 def measure(name, engines, quick, console):
     """All rounds of one workload: contender to milliseconds per step, one figure per round."""
-    workload = importlib.import_module(name)
+    workload = WORKLOADS[name]
     steps, rounds = (max(1, workload.STEPS // 4), 3) if quick else (workload.STEPS, workload.ROUNDS)
     chosen = {label: place for label, place in CONTENDERS.items() if place[0] in engines}
     contenders = {label: Contender(name, *place) for label, place in chosen.items()}
@@ -163,7 +162,7 @@ def main():
     )
     arguments = parser.parse_args()
     workloads, engines = arguments.workloads.split(","), arguments.engines.split(",")
-    for given, known in ((workloads, WORKLOADS), (engines, ("tensorflow", "torch", "jax"))):
+    for given, known in ((workloads, tuple(WORKLOADS)), (engines, ("tensorflow", "torch", "jax"))):
         if unknown := set(given) - set(known):
             parser.error(f"choose from {', '.join(known)}. Received: {', '.join(sorted(unknown))}")
     console, began, page = Console(), time.time(), arguments.out.with_name("RESULTS.md")
