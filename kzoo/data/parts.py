@@ -1,4 +1,4 @@
-"""Labelled images in three parts, and how examples are held out for one."""
+"""Labelled examples in three parts, and how examples are held out for one."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,14 +7,14 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class ImageData:
-    """A data set of labelled images in up to three parts.
+class LabelledData:
+    """A data set of labelled examples in up to three parts.
 
     Attributes:
         name: the data set's name, or the folder's.
         labels: the names of the classes.
-        train, validation, test: pairs of images, uint8 `(n, h, w, c)`, and class indices, int64 `(n,)`.
-            `validation` is `None` where none was asked for.
+        train, validation, test: pairs of examples, `(n, ...)`, and class indices, int64 `(n,)`. `validation` is `None`
+            where none was asked for.
         source: where it comes from.
         licence: its terms, in a few words.
     """
@@ -28,17 +28,12 @@ class ImageData:
     licence: str
 
     @property
-    def image_shape(self):
-        """`(h, w, c)` of every image."""
-        return tuple(self.train[0].shape[1:])
-
-    @property
     def num_classes(self):
         """How many classes there are."""
         return len(self.labels)
 
     def only(self, classes):
-        """The images of some classes, numbered anew in the order given: half of a data set to transfer to the other.
+        """The examples of some classes, numbered anew in the order given: half of a data set to transfer to the other.
 
         Args:
             classes: their names or indices, as a list or as one string with commas; nothing for all of them.
@@ -73,7 +68,7 @@ class ImageData:
         return replace(self, labels=tuple(self.labels[i] for i in chosen), **parts)
 
     def balanced(self, count, seed=0):
-        """The same data with at most `count` training images of each class, drawn by the seed."""
+        """The same data with at most `count` training examples of each class, drawn by the seed."""
         x, y = self.train
         random = np.random.default_rng(seed)
         members = (
@@ -83,11 +78,11 @@ class ImageData:
         return replace(self, train=(x[chosen], y[chosen]))
 
     def take(self, samples, seed=0):
-        """The same data with at most `samples` images in each part, each class kept in proportion.
+        """The same data with at most `samples` examples in each part, each class kept in proportion.
 
         Args:
             samples: a number for all parts, or one by name of part; `None` leaves a part as it is.
-            seed: decides which images are kept.
+            seed: decides which are kept.
         """
         names = ("train", "validation", "test")
         limits = samples if isinstance(samples, dict) else dict.fromkeys(names, samples)
@@ -101,6 +96,16 @@ class ImageData:
             return part[0][chosen], part[1][chosen]
 
         return replace(self, **{name: cut(getattr(self, name), limit) for name, limit in limits.items()})
+
+
+@dataclass(frozen=True)
+class ImageData(LabelledData):
+    """A data set of labelled images: its parts' examples are uint8 `(n, h, w, c)`."""
+
+    @property
+    def image_shape(self):
+        """`(h, w, c)` of every image."""
+        return tuple(self.train[0].shape[1:])
 
 
 def split(y, held_out, seed):
