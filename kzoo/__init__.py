@@ -18,6 +18,7 @@ _HOMES = {  # public name: the module that defines it; a module's own name stand
     "compare": "kzoo.comparison",
     "create_model": "kzoo.models.catalog",
     "features": "kzoo.models.features",
+    "generate": "kzoo.generation",
     "grad": "kzoo.autodiff",
     "list_models": "kzoo.models.catalog",
     "set_seed": "kzoo.seeding",
@@ -27,9 +28,11 @@ _HOMES = {  # public name: the module that defines it; a module's own name stand
 _ROOMS = ("callbacks", "layers", "learners", "losses", "metrics", "optimizers")
 _MODULES = (
     *_ROOMS,
+    "adapters",
     "data",
     "explain",
     "export",
+    "generation",
     "models",
     "ops",
     "plots",

@@ -109,6 +109,7 @@ def _list(command):
             "Models": {name: catalog.describe(name) for name in catalog.list_models()},
             "Recipes": {name: recipes.describe(path) for name, path in recipes.find().items()},
             "Data": data.list_data(),
+            "Texts": data.list_texts(),
         }
         console = Console()
         for title, rows in sections.items():
@@ -258,6 +259,34 @@ def _validate(command):
     return run
 
 
+def _generate(command):
+    """what a trained language model writes after a prompt, by its run folder"""
+    command.add_argument("folder", metavar="RUN", help="a run folder with a model and its vocabulary")
+    command.add_argument("--prompt", default="\n", help="what to go on from; default: a line's end")
+    command.add_argument("--count", type=int, default=500, help="symbols to write; default: %(default)s")
+    command.add_argument(
+        "--temperature", type=float, default=0.8, help="0: the likeliest; default: %(default)s"
+    )
+    command.add_argument("--top-k", type=int, help="draw from so many of the likeliest alone")
+    command.add_argument("--top-p", type=float, help="draw from the likeliest of this probability alone")
+    command.add_argument("--seed", type=int, default=0, help="of the draws; default: %(default)s")
+    command.add_argument("--stream", action="store_true", help="show symbols as they are written")
+
+    def run(options):
+        from kzoo.generation import text
+
+        model, tokens = text.load(options.folder)
+        settings = {name: getattr(options, name) for name in ("temperature", "top_k", "top_p", "seed")}
+        given = model, tokens, options.prompt, options.count
+        written = text.stream_text(*given, **settings) if options.stream else [text.write(*given, **settings)]
+        for i, part in enumerate(written):
+            sys.stdout.write(part if i else options.prompt.lstrip("\n") + part)
+            sys.stdout.flush()
+        sys.stdout.write("\n")
+
+    return run
+
+
 def _short(value):
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
@@ -289,6 +318,7 @@ _COMMANDS = {
     "benchmark": _on_an_engine(commands.benchmark),
     "predict": _predict,
     "validate": _validate,
+    "generate": _on_an_engine(_generate),
     "publish": _on_an_engine(commands.publish),
     "serve": serve.add,
     "serve-config": config.add,

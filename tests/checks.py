@@ -33,7 +33,7 @@ ROOMS = {
     "optimizers.schedules": SCHEDULES,
 }
 # It moves all scores of a query alike, which a softmax does not see: the gradient is rounding and nothing else.
-UNSEEN = "attention/key/bias"
+UNSEEN = "/key/bias"
 # Found in __all__ of a room, but not a thing to compute.
 NOT_CASES = {"optimizers.schedules", "optimizers.layer_decay"}
 

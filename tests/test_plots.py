@@ -110,6 +110,20 @@ def test_comparison_says_which_engine_failed(tmp_path):
         plots.comparison([result("torch", error="failed")], tmp_path / "none.png", "")
 
 
+def test_where_a_network_looked_is_dark(tmp_path):
+    words = [f"w{i}" for i in range(4)]
+    plots.attention(np.eye(4), words, words, tmp_path / "eye.png", "A sentence")
+    plots.attention(np.full((4, 4), 0.25), words, words, tmp_path / "even.png", "A sentence")
+    dark = [amount(picture(tmp_path / f"{name}.png"), "#08306b") for name in ("eye", "even")]
+    assert dark[0] > 2000 and dark[1] == 0
+    plots.attention(
+        np.eye(60), [*words, *words[:1] * 56], words * 15, tmp_path / "long.png", "x" * 500, most=20
+    )
+    assert max(picture(tmp_path / "long.png").shape) < 1600
+    with pytest.raises(ValueError, match=r"a row for each symbol written.*\(4, 4\) for 3 and 4"):
+        plots.attention(np.eye(4), words[:3], words, tmp_path / "no.png")
+
+
 def test_the_global_state_of_matplotlib_stays(tmp_path):
     before, loaded = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
     plots.curves(HISTORY, tmp_path / "a.png")

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from kzoo.backend.state import replace
 from kzoo.backend.torch_graph import walk
 from kzoo.backend.torch_images import convolution, depthwise, pooling, separable
-from kzoo.backend.torch_layout import PLAIN_DTYPES, kernels_serve, lay_out, product, tensor
+from kzoo.backend.torch_layout import PLAIN_DTYPES, kernel_of, kernels_serve, lay_out, product, tensor
 from kzoo.backend.torch_recurrent import gru, lstm, simple_rnn
 from kzoo.backend.torch_sequences import attention, embedding, position_embedding
 from kzoo.layers import MultiHeadAttention, PositionEmbedding
@@ -37,12 +37,16 @@ def linear(layer, contracted):
     order = tuple(range(contracted, len(kernel.shape))) + tuple(range(contracted))
     lay_out(kernel, order)
     fan_in, fan_out = math.prod(kernel.shape[:contracted]), math.prod(rest)
+    plain = contracted == len(rest) == 1
 
     def call(original, inputs, training=None):
-        weight = tensor(layer.kernel)
+        weight = kernel_of(layer)
         if not kernels_serve(inputs) or weight.dtype != inputs.dtype:
             return original(inputs, training=training)
         bias = tensor(layer.bias)
+        if plain:
+            x = product(inputs, weight.t(), bias)
+            return x if layer.activation is None else layer.activation(x)
         batch = inputs.shape[: inputs.ndim - contracted]
         x = inputs if contracted == 1 else inputs.reshape(batch + (fan_in,))
         weight = weight.permute(order).reshape(fan_out, fan_in)

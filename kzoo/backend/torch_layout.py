@@ -2,6 +2,7 @@
 
 import keras
 import torch
+from keras.src.backend.common.global_state import GLOBAL_STATE_TRACKER
 from torch.nn import functional as F
 
 PLAIN_DTYPES = (torch.float32, torch.float64)
@@ -9,7 +10,18 @@ PLAIN_DTYPES = (torch.float32, torch.float64)
 
 def tensor(variable):
     """The torch tensor of a Keras variable (under the current scopes); tensors, such as LoRA's sum, and `None` stay."""
-    return variable.value if isinstance(variable, keras.Variable) else variable
+    if not isinstance(variable, keras.Variable):
+        return variable
+    # Keras asks for these three by a function each, which takes longer than a small kernel.
+    scopes = vars(GLOBAL_STATE_TRACKER)
+    if scopes.get("stateless_scope") or scopes.get("autocast_scope") or scopes.get("torch_device"):
+        return variable.value
+    return variable.value if variable._value is None else variable._value
+
+
+def kernel_of(layer):
+    """The tensor of `layer.kernel`, without what Keras asks of layers that are neither quantized nor have LoRA."""
+    return tensor(layer.kernel if layer.lora_enabled or layer.quantization_mode else layer._kernel)
 
 
 def kernels_serve(x):
@@ -30,15 +42,20 @@ FEW_ROWS = range(2, 8)  # so many the other way round are faster, measured with 
 def product(x, weight, bias=None):
     """`x weightᵀ + bias` over the last axis, of a weight `(out, in)` that lies so in memory.
 
-    A few rows, as in decoding, times a wide weight: the weight is then on the left, where it is read in order.
+    A few rows, as in decoding, times a wide weight: the weight is then on the left, where it is read in order, and the
+    rows of what comes out lie side by side.
     """
     rows = x.numel() // max(x.shape[-1], 1)
-    wide = weight.shape[0] > weight.shape[1]
-    if rows not in FEW_ROWS or not wide or torch.is_grad_enabled() or x.device.type != "cpu":
+    if rows not in FEW_ROWS or torch.is_grad_enabled() or x.device.type != "cpu":
         return F.linear(x, weight, bias)
-    columns = x.reshape(rows, -1).t()
-    y = weight @ columns if bias is None else torch.addmm(bias.unsqueeze(1), weight, columns)
-    return y.t().contiguous().view(*x.shape[:-1], weight.shape[0])
+    outputs, inputs = weight.shape
+    y = x.reshape(rows, inputs)
+    if outputs > inputs:
+        y = weight @ y.t() if bias is None else torch.addmm(bias.unsqueeze(1), weight, y.t())
+        y = y.t()
+    else:
+        y = y @ weight.t() if bias is None else torch.addmm(bias, y, weight.t())
+    return y.view(*x.shape[:-1], outputs)
 
 
 def lay_out(variable, order):

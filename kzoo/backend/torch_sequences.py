@@ -92,12 +92,18 @@ def attention(layer):
             for kept, new in zip(cache, (key, value)):
                 kept[:, cache_index:end] = new
             key, value = (kept[:, :end] for kept in cache)
+            query = query.contiguous()
         heads = (x.transpose(1, 2) for x in (query, key, value))
         output = F.scaled_dot_product_attention(*heads, is_causal=causal, **options)
         output = parts[1].call(output.transpose(1, 2).reshape(b, t, n * h))
         return output if cache is None else (output, cache)
 
+    def empty_cache(original, batch_size, max_length):
+        # A head's places lie side by side, as the kernel reads them.
+        return tuple(x.transpose(1, 2).contiguous().transpose(1, 2) for x in original(batch_size, max_length))
+
     replace(layer, "call", call)
+    replace(layer, "empty_cache", empty_cache)
     return "linear maps and attention without a question between them"
 
 

@@ -1,7 +1,9 @@
 """Layers beside `keras.layers`."""
 
+from kzoo.layers import activations  # noqa: F401  (files of models name what is in it)
 from kzoo.layers.additive_attention import BahdanauAttention
 from kzoo.layers.attention import MultiHeadAttention
+from kzoo.layers.bias import Bias
 from kzoo.layers.cached_attention import CachedAttention
 from kzoo.layers.capsules import CapsuleLength, CapsuleMask, Capsules, PrimaryCapsules
 from kzoo.layers.cbam import CBAM, ChannelAttention, SpatialAttention
@@ -29,6 +31,7 @@ __all__ = [
     "ECA",
     "ALiBi",
     "BahdanauAttention",
+    "Bias",
     "CachedAttention",
     "CapsuleLength",
     "CapsuleMask",

@@ -14,7 +14,9 @@ from kzoo.losses.discrepancy import CORAL, MMD
 from kzoo.losses.distillation import Distillation
 from kzoo.losses.divergence import kl_categorical, kl_normal
 from kzoo.losses.info_nce import InfoNCE
+from kzoo.losses.negative_sampling import NegativeSampling
 from kzoo.losses.nt_xent import NTXent
+from kzoo.losses.smoothed import SmoothedCrossentropy
 from kzoo.losses.supervised_contrastive import SupervisedContrastive
 from kzoo.losses.triplet import TripletHard, TripletSemiHard
 
@@ -33,7 +35,9 @@ __all__ = [
     "LeastSquaresGAN",
     "MinimaxGAN",
     "NTXent",
+    "NegativeSampling",
     "NonSaturatingGAN",
+    "SmoothedCrossentropy",
     "SupervisedContrastive",
     "TripletHard",
     "TripletSemiHard",

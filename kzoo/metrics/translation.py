@@ -15,11 +15,19 @@ class SacreBLEUMetric(TextMetric):
         raise NotImplementedError
 
     def compute(self):
+        return {type(self).__name__.lower(): self._scored()[1].score}
+
+    def signature(self):
+        """What another needs to know to compare figures: sacrebleu's line of its version and settings."""
+        return str(self._scored()[0].get_signature())
+
+    def _scored(self):
         references = [alternatives(reference) for reference in self.references]
         most = max(len(texts) for texts in references)
         # sacrebleu wants the first references of all, then the second ones; None where there is none.
         columns = [[texts[i] if i < len(texts) else None for texts in references] for i in range(most)]
-        return {type(self).__name__.lower(): self.scorer().corpus_score(self.hypotheses, columns).score}
+        scorer = self.scorer()
+        return scorer, scorer.corpus_score(self.hypotheses, columns)
 
 
 @keras.saving.register_keras_serializable("kzoo")

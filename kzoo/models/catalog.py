@@ -9,8 +9,9 @@ from pathlib import Path
 
 from kzoo.engine import unknown
 
-# A family is a module with `SIZES` (model name: arguments) and a function of the module's own name. `IMAGE_SHAPE` and
-# `NUM_CLASSES` say what it was published for, for all or by name; else it was (224, 224, 3) and 1,000.
+# A family is a module with `SIZES` (model name: arguments) and a function of the module's own name. That function's
+# positional arguments are what the data decides: `image_shape` and `num_classes` of images, `vocabulary_size` of text.
+# Constants of the same names in capitals say what it was published for, for all or by name; else it is `USUAL`.
 FAMILIES = {
     "mlp": "kzoo.models.vision.mlp",
     "cnn": "kzoo.models.vision.cnn",
@@ -36,25 +37,42 @@ FAMILIES = {
     "mobilenet_v3": "kzoo.models.vision.mobilenet_v3",
     "efficientnet": "kzoo.models.vision.efficientnet",
     "efficientnet_v2": "kzoo.models.vision.efficientnet_v2",
+    "makemore_bigram": "kzoo.models.text.makemore_bigram",
+    "makemore_mlp": "kzoo.models.text.makemore_mlp",
+    "makemore_wavenet": "kzoo.models.text.makemore_wavenet",
+    "makemore_recurrent": "kzoo.models.text.makemore_recurrent",
+    "makemore_transformer": "kzoo.models.text.makemore_transformer",
+    "gpt": "kzoo.models.text.gpt",
+    "bert": "kzoo.models.text.bert",
+    "translation": "kzoo.models.text.translation",
+    "text_classifier": "kzoo.models.text.text_classifier",
 }
+USUAL = {"image_shape": (224, 224, 3), "num_classes": 1000}
 
 
-def list_models(pattern="*", family=None, *, min_parameters=None, max_parameters=None, pretrained=None):
+def list_models(
+    pattern="*", family=None, *, kind=None, min_parameters=None, max_parameters=None, pretrained=None
+):
     """The names of the models that match.
 
     Args:
         pattern: as in a shell: `"resnet*"`.
         family: only this family's.
+        kind: only those of one kind of data: `"vision"` or `"text"`.
         min_parameters, max_parameters: of the model at its published image size and number of classes. Models that
             have neither, such as `mlp`, are left out.
         pretrained: `True` for those with published weights, `False` for those without.
 
     Raises:
-        ValueError: for an unknown family.
+        ValueError: for an unknown family or kind.
     """
     if family is not None and family not in FAMILIES:
         raise unknown("family", family, FAMILIES)
-    names = [name for key in ([family] if family else FAMILIES) for name in _module(key).SIZES]
+    kinds = list(dict.fromkeys(map(kind_of, FAMILIES)))
+    if kind is not None and kind not in kinds:
+        raise unknown("kind of model", kind, kinds)
+    families = [key for key in ([family] if family else FAMILIES) if kind in (None, kind_of(key))]
+    names = [name for key in families for name in _module(key).SIZES]
     names = fnmatch.filter(names, pattern)
     if min_parameters is not None or max_parameters is not None:
         low, high = min_parameters or 0, float("inf") if max_parameters is None else max_parameters
@@ -78,19 +96,22 @@ def create_model(name, *, image_shape=None, num_classes=None, pretrained=False, 
 
     Args:
         name: one of `list_models()`.
-        image_shape: `(height, width, channels)`; by default as published.
+        image_shape: `(height, width, channels)`; by default as published. For image models.
         num_classes: number of logits; 0 gives the features before the head; by default as published.
         pretrained: `True` for published weights, from the first source that `kzoo.weights.published(name)` lists;
             a source, `"torchvision"`, or one of its sets, `"torchvision:IMAGENET1K_V2"`; or a checkpoint of your own
-            in that library's format, `"timm:path/to/file.safetensors"`. A head for another number of classes starts
-            fresh, the first convolution is adapted to other channels, learned positions to another image size.
-        **kwargs: anything else the family's function takes, e.g. `dropout=0.1`; overrides the size's own.
+            in that library's format, `"timm:path/to/file.safetensors"`; of Transformers also a folder, or a name on the
+            Hugging Face Hub, `"transformers:openai-community/gpt2"`. A head for another number of classes starts fresh,
+            the first convolution is adapted to other channels, learned positions to another image size.
+        **kwargs: anything else the family's function takes, e.g. `dropout=0.1`, or `vocabulary_size=27` of a language
+            model; overrides the size's own.
 
     Returns:
         A built `keras.Model`.
 
     Raises:
-        ValueError: for an unknown name or argument (the nearest are suggested), or an image that does not fit.
+        ValueError: for an unknown name or argument (the nearest are suggested), one that is missing, or an image that
+            does not fit.
     """
     if pretrained:
         from kzoo.weights.pretrained import create
@@ -98,28 +119,51 @@ def create_model(name, *, image_shape=None, num_classes=None, pretrained=False, 
         return create(name, pretrained, image_shape, num_classes, kwargs)
     family = family_of(name)
     module = _module(family)
-    if image_shape is None:
-        image_shape = published_shape(name)
-    if num_classes is None:
-        num_classes = _by_name(module, "NUM_CLASSES", name, 1000)
-    build = getattr(module, family)
-    known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for key in kwargs:
-        if key not in known:
-            raise unknown(f"argument of {name}", key, known)
-    return build(image_shape, num_classes, **{"name": name, **module.SIZES[name], **kwargs})
+    decided, known = _arguments(family)
+    given = {"image_shape": image_shape, "num_classes": num_classes}
+    given = {key: value for key, value in given.items() if value is not None} | kwargs
+    for key in given:
+        if key not in (*decided, *known):
+            raise unknown(f"argument of {name}", key, [*decided, *known])
+    data = [given.pop(key) if key in given else _published(name, key) for key in decided]
+    return getattr(module, family)(*data, **{"name": name, **module.SIZES[name], **given})
+
+
+def _arguments(family):
+    """The names of a family's arguments: those that the data decides, and the others."""
+    parameters = inspect.signature(getattr(_module(family), family)).parameters.values()
+    decided = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return decided, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def _published(name, key):
+    """What a model was published for.
+
+    Raises:
+        ValueError: if the data alone decides it.
+    """
+    value = _by_name(_module(family_of(name)), key.upper(), name, USUAL.get(key))
+    if value is None and key == "image_shape":
+        raise ValueError(f"{name} has no image size of its own: give image_shape=(height, width, channels)")
+    if value is None:
+        raise ValueError(f"{name} needs to know the data's {key}: give it. Received: {key}=None")
+    return value
+
+
+def decided_by_data(name):
+    """The arguments of a model that its data decides: `image_shape` and `num_classes`, or `vocabulary_size`."""
+    return _arguments(family_of(name))[0]
 
 
 def published_shape(name):
     """The image shape that a model was published for.
 
     Raises:
-        ValueError: if it was not published for one.
+        ValueError: if it was not published for one, or takes no images.
     """
-    shape = _by_name(_module(family_of(name)), "IMAGE_SHAPE", name, (224, 224, 3))
-    if shape is None:
-        raise ValueError(f"{name} has no image size of its own: give image_shape=(height, width, channels)")
-    return shape
+    if "image_shape" not in decided_by_data(name):
+        raise ValueError(f"{name} takes no images. Received: name={name!r}")
+    return _published(name, "image_shape")
 
 
 def small_image_arguments(name):
@@ -153,6 +197,11 @@ def family_of(name):
         if name in _module(family).SIZES:
             return family
     raise unknown("model", name, list_models())
+
+
+def kind_of(family):
+    """What a family is for: the room it is in, `"vision"` or `"text"`."""
+    return FAMILIES[family].split(".")[2]
 
 
 def describe(name):

@@ -4,9 +4,11 @@ from kzoo.plots.drawing import COLOURS, ENGINES, FAINT, INK, MUTED, RIGHT, WRONG
 from kzoo.plots.foundations import computation, decision_surfaces, families, gradient_flow, heat_map, race
 from kzoo.plots.health import health
 from kzoo.plots.inside import embedding, feature_maps, filters, sheet
+from kzoo.plots.language import attention
 from kzoo.plots.rates import learning_rates, schedules
 from kzoo.plots.repeated import bands, generalisation
 from kzoo.plots.side_by_side import comparison, costs
+from kzoo.plots.texts import texts
 from kzoo.plots.training import confusion, curves, predictions
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "MUTED",
     "RIGHT",
     "WRONG",
+    "attention",
     "bands",
     "comparison",
     "computation",
@@ -40,4 +43,5 @@ __all__ = [
     "schedules",
     "sheet",
     "shortened",
+    "texts",
 ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import h5py
@@ -20,19 +21,20 @@ CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin", ".th", ".h5", ".hdf5")
 
 def create(name, pretrained, image_shape, num_classes, kwargs):
     """What `kzoo.create_model(name, pretrained=…)` gives."""
-    family = catalog.family_of(name)
+    family, images = catalog.family_of(name), "image_shape" in catalog.decided_by_data(name)
     source, path = _file_of(family, pretrained)
     if path is not None:
         arguments = {**source_of(family, source).arguments, **kwargs}
         builder = next((row.builder for row in published(name) if row.source == source), None)
         values, origin = _converted(name, source, path, builder, arguments), str(path)
-        image_shape = image_shape or catalog.published_shape(name)
+        if images:
+            image_shape = image_shape or catalog.published_shape(name)
     else:
         entry = find(name, pretrained)
         arguments = {**source_of(family, entry.source).arguments, **kwargs}
         values, origin = _kept(entry, arguments), f"{name} of {entry.key}"
         image_shape = image_shape or (entry.image_size, entry.image_size, 3)
-    if num_classes is None:
+    if images and num_classes is None:
         num_classes = values["head/kernel"].shape[-1]
     model = catalog.create_model(name, image_shape=image_shape, num_classes=num_classes, **arguments)
     fit(model, values, origin)
@@ -51,15 +53,33 @@ def _file_of(family, pretrained):
     source, _, rest = pretrained.partition(":")
     if source not in sources_of(family):
         raise unknown(f"source of weights for {family}", source, sources_of(family))
+    path = Path(rest).expanduser()
+    if source == "transformers" and path.is_dir():
+        return source, path / "model.safetensors"
+    if source == "transformers" and re.fullmatch(r"[\w.-]+/[\w.-]+", rest) and not path.suffix:
+        return source, _on_the_hub(rest)
     if rest.endswith(CHECKPOINTS) or os.sep in rest:
-        return source, Path(rest).expanduser()
+        return source, path
     return None, None
+
+
+def _on_the_hub(name):
+    """The file of a model on the Hugging Face Hub, fetched and checked by its own library, which keeps it."""
+    hub = require("huggingface_hub", "weights")
+    try:
+        return Path(hub.hf_hub_download(name, "model.safetensors"))
+    except OSError as error:
+        raise ConnectionError(
+            f"there is no folder {name}, and the Hugging Face Hub gives no model.safetensors of that name: {error}"
+        ) from error
 
 
 def _converted(name, source, path, builder, arguments):
     """A checkpoint under our names, whatever number of classes it is for."""
-    shape = catalog.published_shape(name)
-    template = catalog.skeleton(name, image_shape=shape, num_classes=1000, **arguments)
+    decided = {}
+    if "image_shape" in catalog.decided_by_data(name):
+        decided = {"image_shape": catalog.published_shape(name), "num_classes": 1000}
+    template = catalog.skeleton(name, **decided, **arguments)
     return turned(
         template, source_of(catalog.family_of(name), source), read_checkpoint(path, builder), str(path)
     )

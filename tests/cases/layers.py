@@ -88,6 +88,7 @@ LAYERS = {
     "FourierFeatures": _on(ROWS, lambda: layers.FourierFeatures(6, 2.0, trainable_frequencies=True)),
     "FrequencyEncoding": _on(ROWS, lambda: layers.FrequencyEncoding(3, include_input=True)),
     "GradientReversal": _on(ROWS, layers.GradientReversal),
+    "Bias": _on(MAPS, layers.Bias),
     "LayerScale": _on(MAPS, lambda: layers.LayerScale(0.1)),
     "CachedAttention": lambda: (
         Across(layers.CachedAttention(layers.MultiHeadAttention(2, causal=True))),

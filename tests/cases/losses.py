@@ -47,6 +47,16 @@ LOSSES = {
     "InfoNCE": lambda: (losses.InfoNCE(), draw(6, 4, seed=5), EMBEDDINGS),
     "InfoNCE, queue": lambda: (losses.InfoNCE(in_batch=False), draw(9, 4, seed=5), EMBEDDINGS),
     "InfoNCE, symmetric": lambda: (losses.InfoNCE(symmetric=True), draw(9, 4, seed=5), EMBEDDINGS),
+    "NegativeSampling": lambda: (
+        losses.NegativeSampling(),
+        np.array([[1, 0, -1, 0], [1, -1, 0, 0]] * 3),
+        3.0 * EMBEDDINGS,
+    ),
+    "SmoothedCrossentropy": lambda: (
+        losses.SmoothedCrossentropy(0.1, ignore_class=-1),
+        np.array([0, 1, 3, 2, 3, 0]),
+        EMBEDDINGS,
+    ),
     "SupervisedContrastive": lambda: (losses.SupervisedContrastive(), LABELS, EMBEDDINGS),
     "CapsuleMargin": lambda: (losses.CapsuleMargin(), np.eye(4)[[0, 1, 2, 3, 0, 1]], np.abs(EMBEDDINGS) / 2),
     "Distillation": lambda: (losses.Distillation(3.0), draw(6, 4, seed=6, scale=5.0), 5.0 * EMBEDDINGS),

@@ -103,6 +103,7 @@ REFUSED = {  # what is wrong: how to make it, the shape to build it for, what th
     "negative scale": (lambda: layers.GradientReversal(-1.0), None, "scale=-1.0"),
     "layer scale of zero": (lambda: layers.LayerScale(0), None, "value=0"),
     "layer scale of unknown channels": (layers.LayerScale, (None, None), "(None, None)"),
+    "bias of unknown features": (layers.Bias, (None, None), "(None, None)"),
     "patches that do not fit": (lambda: layers.PatchEmbedding(4, 3), (None, 8, 8, 3), "(None, 8, 8, 3)"),
     "three patch sizes": (lambda: layers.PatchEmbedding(4, (1, 2, 3)), None, "patch_size=(1, 2, 3)"),
     "more tokens than positions": (lambda: layers.PositionEmbedding(4), (None, 5, 3), "max_length=4"),

@@ -150,6 +150,19 @@ def box_overlap(kind):
     return lambda true, pred: np.array([one(a, b, None) for a, b in zip(true, pred)])
 
 
+def smoothed_crossentropy(labels, logits, smoothing=0.1):
+    classes = logits.shape[-1]
+    targets = np.full(logits.shape, smoothing / classes)
+    for row, label in zip(targets, labels):
+        row[int(label)] += 1.0 - smoothing
+    return -np.sum(targets * log_softmax(logits), axis=-1)
+
+
+def negative_sampling(labels, logits):
+    values = softplus(np.where(labels == 1, -logits, logits))
+    return np.sum(np.where(labels < 0, 0.0, values), axis=-1)
+
+
 LOSSES = {
     "Contrastive": contrastive,
     "TripletSemiHard": semi_hard,
@@ -161,6 +174,8 @@ LOSSES = {
     "InfoNCE": info_nce,
     "InfoNCE, queue": lambda y, x: info_nce(y, x, in_batch=False),
     "InfoNCE, symmetric": lambda y, x: info_nce(y, x, symmetric=True),
+    "NegativeSampling": negative_sampling,
+    "SmoothedCrossentropy": smoothed_crossentropy,
     "SupervisedContrastive": supervised_contrastive,
     "CapsuleMargin": capsule_margin,
     "Distillation": distillation,

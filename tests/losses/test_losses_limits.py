@@ -111,6 +111,8 @@ CONFIGURED = {
     "TripletHard": {"margin": None},
     "NTXent": {"temperature": 0.5, "block_size": 8},
     "InfoNCE": {"temperature": 0.2, "in_batch": False, "symmetric": False},
+    "NegativeSampling": {},
+    "SmoothedCrossentropy": dict(smoothing=0.2, ignore_class=-1),
     "SupervisedContrastive": {"temperature": 0.3},
     "CapsuleMargin": {"present": 0.8, "absent": 0.2, "down_weight": 0.4},
     "Distillation": {"temperature": 2.0},

@@ -29,6 +29,14 @@ def test_translations_are_scored_as_sacrebleu_does():
     assert of(metrics.CHRF(word_order=2)) == {"chrf": plus} != of(metrics.CHRF())
 
 
+def test_a_score_says_what_it_can_be_compared_with():
+    metric = metrics.BLEU(lowercase=True)
+    metric.update(REFERENCES, HYPOTHESES)
+    theirs = sacrebleu.metrics.BLEU(lowercase=True)
+    theirs.corpus_score(HYPOTHESES, [REFERENCES])
+    assert metric.signature() == str(theirs.get_signature()) and "tok:13a" in metric.signature()
+
+
 def test_several_references_of_different_number_count():
     references = [[REFERENCES[0], HYPOTHESES[0]], REFERENCES[1], [REFERENCES[2]]]
     second = [HYPOTHESES[0], REFERENCES[1], REFERENCES[2]]  # a repeated reference changes nothing
