@@ -1,4 +1,4 @@
-"""Workload: a decoder-only Transformer of 4 layers, 128 wide, 4 heads, length 64, batches of 12."""
+"""Workload: a GPT of 4 layers, 128 wide, 4 heads, length 64, batches of 12; embeddings tied, as GPT-2's."""
 
 import numpy as np
 
@@ -18,19 +18,9 @@ def data(batches, seed=0):
 
 
 def keras_model():
-    import keras
-    from keras import layers, ops
+    from kzoo.models.text.gpt import gpt
 
-    tokens = keras.Input((LENGTH,), dtype="int32")
-    positions = ops.cumsum(ops.ones_like(tokens), axis=1) - 1
-    x = layers.Embedding(VOCABULARY, DIM)(tokens) + layers.Embedding(LENGTH, DIM)(positions)
-    for _ in range(DEPTH):
-        h = layers.LayerNormalization(epsilon=1e-5)(x)
-        x = x + layers.MultiHeadAttention(HEADS, DIM // HEADS)(h, h, use_causal_mask=True)
-        h = layers.LayerNormalization(epsilon=1e-5)(x)
-        x = x + layers.Dense(DIM)(layers.Dense(4 * DIM, activation="gelu")(h))
-    x = layers.LayerNormalization(epsilon=1e-5)(x)
-    return keras.Model(tokens, layers.Dense(VOCABULARY)(x))
+    return gpt(VOCABULARY, max_sequence_length=LENGTH, dim=DIM, depth=DEPTH, num_heads=HEADS)
 
 
 def torch_model():
@@ -43,7 +33,7 @@ def torch_model():
             super().__init__()
             self.norm_1, self.norm_2 = nn.LayerNorm(DIM), nn.LayerNorm(DIM)
             self.qkv, self.projection = nn.Linear(DIM, 3 * DIM), nn.Linear(DIM, DIM)
-            self.mlp = nn.Sequential(nn.Linear(DIM, 4 * DIM), nn.GELU(), nn.Linear(4 * DIM, DIM))
+            self.mlp = nn.Sequential(nn.Linear(DIM, 4 * DIM), nn.GELU("tanh"), nn.Linear(4 * DIM, DIM))
 
         def forward(self, x):
             b, t, _ = x.shape
@@ -58,11 +48,14 @@ def torch_model():
             super().__init__()
             self.tokens, self.positions = nn.Embedding(VOCABULARY, DIM), nn.Embedding(LENGTH, DIM)
             self.blocks = nn.Sequential(*[Block() for _ in range(DEPTH)])
-            self.norm, self.head = nn.LayerNorm(DIM), nn.Linear(DIM, VOCABULARY)
+            self.norm = nn.LayerNorm(DIM)
+            for weight in self.parameters():
+                if weight.ndim > 1:
+                    nn.init.normal_(weight, std=0.02)
 
         def forward(self, tokens):
             x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1]))
-            return self.head(self.norm(self.blocks(x)))
+            return F.linear(self.norm(self.blocks(x)), self.tokens.weight)
 
     return GPT()
 
@@ -90,7 +83,6 @@ def jax_model():
         "positions": jax.random.normal(next(keys), (LENGTH, DIM)) * 0.02,
         "blocks": [block() for _ in range(DEPTH)],
         "norm": norm(),
-        "head": linear(DIM, VOCABULARY),
     }
 
     def dense(p, x):
@@ -111,8 +103,8 @@ def jax_model():
             scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) * (DIM // HEADS) ** -0.5
             scores = jax.nn.softmax(jnp.where(causal, scores, -1e9))
             x = x + dense(p["out"], jnp.einsum("bhqk,bkhd->bqhd", scores, v).reshape(b, t, DIM))
-            h = jax.nn.gelu(dense(p["up"], normalize(p["norm_2"], x)), approximate=False)
+            h = jax.nn.gelu(dense(p["up"], normalize(p["norm_2"], x)), approximate=True)
             x = x + dense(p["down"], h)
-        return dense(weights["head"], normalize(weights["norm"], x)), statistics
+        return normalize(weights["norm"], x) @ weights["tokens"].T, statistics
 
     return weights, {}, apply

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -10,7 +11,20 @@ import pytest
 
 from kzoo import recipes
 
-FEW_NAMES = str(Path(__file__).parent / "scratch" / "few_names.txt")
+ROOT = Path(__file__).parents[1]
+FEW_NAMES = str(ROOT / "tests" / "scratch" / "few_names.txt")
+FEW_REVIEWS = str(ROOT / "tests" / "text" / "few_reviews.tsv")
+FEW = {
+    name: str(ROOT / "tests" / "text" / f"few_{name}.{kind}")
+    for name, kind in (
+        ("pairs", "tsv"),
+        ("entities", "conll"),
+        ("questions", "json"),
+        ("instructions", "json"),
+    )
+}
+# What people said of words is asked for where it is.
+JUDGED = {} if os.environ.get("KZOO_DATA_DIR") else dict(judged="", reviews=0)
 # What makes each recipe quick; a recipe without an entry fails below.
 SHORT = {
     "image_classification": [
@@ -77,6 +91,51 @@ SHORT = {
     "mlp_by_hand": [dict(data="digits", samples=60, epochs=2, hidden_dim=16)],
     "cnn_by_hand": [dict(samples=40, epochs=1, filters=2)],
     "names_by_hand": [dict(data=FEW_NAMES, epochs=1, hidden_dim=8)],
+    "names": [dict(data=FEW_NAMES, epochs=1, designs="mlp,gru")],
+    "language_model": [
+        dict(
+            data=str(ROOT / "README.md"),
+            samples=3000,
+            steps=2,
+            length=8,
+            batch_size=2,
+            dim=8,
+            write=3,
+            **more,
+        )
+        for more in (dict(depth=1, num_heads=2), dict(model="gru", depth=1, pieces=280))
+    ],
+    "word_vectors": [
+        dict(data=str(ROOT / "README.md"), dim=8, minimum=3, epochs=1, batch_size=256, methods=m, **JUDGED)
+        for m in ("skip_gram,cbow", "glove")
+    ],
+    "text_classification": [
+        dict(data=FEW_REVIEWS, dim=8, epochs=1, batch_size=16, models="text_lstm,text_mean", longest=16),
+    ],
+    "fine_tuning": [dict(data=FEW_REVIEWS, encoder="bert_tiny", length=12, epochs=1, batch_size=16, seeds=1)],
+    "question_answering": [
+        dict(data=FEW["questions"], encoder="bert_tiny", length=32, stride=4, folds=2, epochs=1, batch_size=4)
+    ],
+    "named_entities": [dict(data=FEW["entities"], encoder="bert_tiny", length=12, epochs=1, batch_size=8)],
+    "masked_language_model": [
+        dict(data=str(ROOT / "README.md"), samples=40, model="bert_tiny", length=12, epochs=1, batch_size=19)
+    ],
+    "translation": [
+        dict(data=FEW["pairs"], pieces=280, dim=8, depth=1, num_heads=2, epochs=1, batch_size=8, longest=12)
+    ],
+    "instruction_tuning": [
+        dict(
+            data=FEW["instructions"],
+            sets=str(ROOT / "README.md"),
+            samples=40,
+            pieces=280,
+            steps=2,
+            dim=8,
+            length=96,
+            epochs=1,
+            shown=1,
+        )
+    ],
     "gradient_flow": [dict(width=8, depths="2,4", samples=16, seeds=1)],
     "regularizers_by_hand": [dict(data="digits", samples=40, epochs=1, hidden_dim=8, batch_size=20, seeds=1)],
     "optimizer_race": [dict(data="digits", samples=40, epochs=1, batch_size=16, hidden_dim=8, steps=10)],

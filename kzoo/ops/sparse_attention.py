@@ -185,7 +185,9 @@ def block_sparse_attention(
 
 def _whole_blocks(length, size):
     """How many blocks hold so many places."""
-    return (length + size - 1) // size  # of positive numbers: ONNX rounds quotients of whole numbers towards 0
+    return (
+        length + size - 1
+    ) // size  # of positive numbers: ONNX rounds quotients of whole numbers towards 0
 
 
 def _blocks(x, count, size, *, length, before=0):

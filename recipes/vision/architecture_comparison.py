@@ -74,6 +74,8 @@ def train(name, images, configuration, run):
     )
     scores = classifier.predict(batches["test"], verbose=0)
     predicted = np.argmax(scores, axis=-1)
+    if catalog.family_of(name) == "capsnet":
+        scores = scores / scores.sum(-1, keepdims=True)  # lengths, as shares
     first = tuple(part[:24] for part in (*images.test, scores))
     plots.predictions(*first, images.labels, run.path(f"predictions-{name}.png"), name)
     return {
