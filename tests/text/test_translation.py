@@ -7,6 +7,7 @@ from keras import ops
 from stepping import forward_of
 
 import kzoo
+from kzoo.export.operators import custom_operators
 from kzoo.generation import translate
 from kzoo.models.text.translation import across_weights
 
@@ -175,3 +176,11 @@ def test_smoothing_is_keras_s_with_one_hot_targets_where_labels_count():
     assert (again.smoothing, again.ignore_class) == (0.2, -1)
     with pytest.raises(ValueError, match=r"smoothing must be at least 0 and below 1\. Received: smoothing=1"):
         kzoo.losses.SmoothedCrossentropy(1)
+
+
+def test_it_is_exported_at_any_length_and_to_tflite_at_one(tmp_path):
+    shapes = {"source": (1, 4), "target": (1, 3)}
+    report = kzoo.export.export(network(), tmp_path, lengths=(3, 5), static_shape=shapes)
+    found = {artefact.format: artefact.status for artefact in report.artefacts}
+    assert found == dict.fromkeys(("savedmodel", "onnx", "tflite"), "passed"), report
+    assert custom_operators(tmp_path / "model.tflite") == ()
