@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kzoo.data import wordpiece
 from kzoo.engine import require, unknown
 from kzoo.files import replacing, write_json
 
@@ -150,7 +151,11 @@ class Subwords:
                 seen += bool(text.strip())
                 yield text
 
-        tokenizer.train_from_iterator(counted(), trainer)
+        if trainer is None:
+            options = dict(vocab_size=vocabulary_size, min_frequency=minimum, show_progress=False)
+            tokenizer = wordpiece.learn(tokenizer, counted(), specials, options)
+        else:
+            tokenizer.train_from_iterator(counted(), trainer)
         if not seen:
             raise ValueError("there must be some text to learn a vocabulary from. Received: none")
         return cls(tokenizer)
@@ -229,7 +234,7 @@ class Subwords:
 
 
 def _untrained(kind, vocabulary_size, specials, lowercase, minimum):
-    """An empty tokenizer of one kind, and its trainer."""
+    """An empty tokenizer of one kind, and its trainer; of WordPiece without."""
     lib = require("tokenizers", "text")
     from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -246,7 +251,7 @@ def _untrained(kind, vocabulary_size, specials, lowercase, minimum):
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         tokenizer.decoder = decoders.WordPiece()
-        trainer = trainers.WordPieceTrainer(**options)
+        trainer = None
     else:
         tokenizer = lib.Tokenizer(models.WordLevel(unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = pre_tokenizers.Split(lib.Regex(WORD), "removed", invert=True)

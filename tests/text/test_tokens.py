@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -159,3 +160,19 @@ def test_a_tokenizer_and_a_model_of_another_vocabulary_are_told_apart():
     with pytest.raises(ValueError, match=r"no input of the model goes into an Embedding"):
         check_vocabulary(letters, images)
     assert keras.config.backend()
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "words"])
+def test_the_same_texts_give_the_same_vocabulary(kind):
+    texts = (Path(__file__).parent / "few_reviews.tsv").read_text().splitlines()
+    found = {
+        tuple(Subwords.train(texts, kind, 400, specials=("[PAD]", "[UNK]", "[CLS]")).symbols)
+        for _ in range(6)
+    }
+    assert len(found) == 1
+
+
+def test_marks_within_words_are_no_entries_of_their_own():
+    tokens = Subwords.train(["a warm film", "a warmer one"] * 5, "wordpiece", 60)
+    assert tokens.decode(tokens.encode("warm")) == "warm"
+    assert "##a" in tokens.symbols and tokens.encode("##a").tolist() == tokens.encode("## a").tolist()
