@@ -225,7 +225,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--table", action="store_true", help="only rewrite the tables")
     parser.add_argument(
-        "--only", default="", help="entries whose recipe, engine and arguments have this in them"
+        "--only", default="", help="entries in whose recipe, engine and arguments a word begins so"
     )
     options = parser.parse_args()
-    write_tables() if options.table else run([entry for entry in ENTRIES if options.only in entry.key])
+    write_tables() if options.table else run(
+        [entry for entry in ENTRIES if f" {options.only}" in f" {entry.key}"]
+    )

@@ -2,8 +2,7 @@
 
 Task       tell whether a sentence praises or blames, or what a text is about
 Data       SST-2: 6,920 sentences of film reviews to train on, 872 to validate and 1,821 to test, whole sentences alone;
-           or `rt_polarity`, `ag_news`, or a
-           file with a text, a tab and its class on each line
+           or `rt_polarity`, `ag_news`, or a file with a text, a tab and its class on each line
 Paper      Devlin et al. (2018), BERT, arXiv:1810.04805, section 4.1; the encoder is all-MiniLM-L6-v2, Wang et al.
            (2020), arXiv:2002.10957, and Reimers and Gurevych (2019), arXiv:1908.10084: 6 layers, 384 wide
 Command    kzoo run fine_tuning --backend torch
@@ -97,9 +96,8 @@ def main(
 
     `encoder` is what `kzoo.weights.encoders.text_encoder` takes: all-MiniLM-L6-v2 is of a package, a folder is another
     checkpoint or a run of `masked_language_model`, and a size such as bert_mini begins with random weights. It may also
-    be a GPT's folder, whose last token is read. With `mean`
-    the classifier reads the mean over the pieces, as this encoder was trained, otherwise the first. `length` is the
-    pieces that a text may have, `samples` cuts each part.
+    be a GPT's folder, whose last token is read. With `mean` the classifier reads the mean over the pieces, as this
+    encoder was trained, otherwise the first. `length` is the pieces that a text may have, `samples` cuts each part.
     """
     settings = dict(locals())
     recipes.check_positive(epochs=epochs, batch_size=batch_size, seeds=seeds, samples=samples)

@@ -62,9 +62,8 @@ def train(name, seed, data, tokens, options, run):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
-    epochs = options[
-        "epochs"
-    ]  # as its patience: all curves are as long, and the weights are those of the best
+    epochs = options["epochs"]
+    # As its patience: all curves are as long, and the weights are those of the best.
     best = keras.callbacks.EarlyStopping("val_accuracy", patience=epochs, restore_best_weights=True)
     watched = dict(callbacks=[best, run.log], verbose=recipes.verbosity())
     learnt, chooser = parts.pop("train"), parts.pop("chooser")
