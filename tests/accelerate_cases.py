@@ -128,6 +128,7 @@ def cases():
             {"training": False},
         )
         yield f"LayerNormalization rank {x.ndim}", layers.LayerNormalization, x, {}
+        yield f"GroupNormalization rank {x.ndim}", lambda: layers.GroupNormalization(groups=1), x, {}
         yield f"Dense rank {x.ndim}", lambda: layers.Dense(6, activation="tanh"), x, {}
     bare = {"scale": False, "center": False}
     yield "BatchNormalization bare", lambda: layers.BatchNormalization(**bare), images[2], {"training": True}
@@ -163,6 +164,10 @@ def cases():
         sequence,
         {"training": True, "mask": MASKS["with holes"]},
     )
+    yield "GroupNormalization groups", lambda: layers.GroupNormalization(groups=-1), images[2], {}
+    yield "GroupNormalization bare", lambda: layers.GroupNormalization(groups=1, **bare), images[2], {}
+    yield "GroupNormalization axis 1", lambda: layers.GroupNormalization(groups=1, axis=1), images[2], {}
+    yield "GroupNormalization bfloat16", lambda: layers.GroupNormalization(groups=1, **mixed), images[2], {}
     yield "LayerNormalization bare", lambda: layers.LayerNormalization(**bare), images[2], {}
     yield "LayerNormalization axes", lambda: layers.LayerNormalization(axis=(-2, -1)), images[2], {}
     yield "LayerNormalization bfloat16", lambda: layers.LayerNormalization(**mixed), images[2], {}

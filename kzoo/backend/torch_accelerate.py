@@ -21,11 +21,13 @@ from torch.nn import functional as F
 
 from kzoo.backend.state import replace
 from kzoo.backend.torch_graph import walk
+from kzoo.backend.torch_group_norm import GroupNormalization
 from kzoo.backend.torch_images import convolution, depthwise, pooling, separable
 from kzoo.backend.torch_layout import PLAIN_DTYPES, kernel_of, kernels_serve, lay_out, product, tensor
 from kzoo.backend.torch_recurrent import gru, lstm, simple_rnn
 from kzoo.backend.torch_sequences import attention, embedding, position_embedding
 from kzoo.layers import MultiHeadAttention, PositionEmbedding
+from kzoo.optimizers.named import NamedOptimizers
 
 # Dense layers
 
@@ -130,6 +132,24 @@ def layer_normalization(layer):
     return "one call of the fused kernel"
 
 
+def group_normalization(layer):
+    """Statistics, normalization and their gradient in one kernel each, channels last as they lie."""
+    ndim = layer.input_spec.ndim
+    if layer.axis not in (-1, ndim - 1):
+        raise NotImplementedError(f"it normalizes groups of axis {layer.axis}")
+
+    def call(original, inputs):
+        if not kernels_serve(inputs) or inputs.dtype != torch.float32 or layer.compute_dtype != "float32":
+            return original(inputs)
+        channels = inputs.shape[-1]
+        x = inputs.reshape(inputs.shape[0], -1, 1, channels).permute(0, 3, 1, 2)
+        x = GroupNormalization.apply(x, tensor(layer.gamma), tensor(layer.beta), layer.groups, layer.epsilon)
+        return x.permute(0, 2, 3, 1).reshape(inputs.shape)
+
+    replace(layer, "call", call)
+    return "fused group normalization"
+
+
 # Optimizers
 
 
@@ -175,6 +195,23 @@ def adam(optimizer):
     replace(optimizer, "_parallel_update_step", update)
 
 
+def clipping(optimizer):
+    """A bound on the norm of all gradients together, in three passes instead of two for each weight."""
+    limit = getattr(optimizer, "global_clipnorm", None)
+    if not limit or optimizer.clipnorm:
+        return
+
+    def clip(original, grads):
+        plain = all(isinstance(g, torch.Tensor) and g.dtype in PLAIN_DTYPES for g in grads)
+        if not (grads and plain and kernels_serve(grads[0])):
+            return original(grads)
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        # As Keras has it: what is not finite stays so.
+        return torch._foreach_mul(grads, limit * (1.0 / norm).clamp(max=1.0 / limit) + (norm - norm))
+
+    replace(optimizer, "_clip_gradients", clip)
+
+
 def finish(model):
     """Serves the graphs, and the optimizer, now or when the training step is made."""
     for part in model._flatten_layers():
@@ -186,7 +223,10 @@ def finish(model):
         optimizer = getattr(model, "optimizer", None)
         if optimizer is not None:
             lay_out_slots(optimizer, model.trainable_variables)
-            adam(optimizer)
+            named = isinstance(optimizer, NamedOptimizers)
+            for part in [optimizer[name].optimizer for name in optimizer] if named else [optimizer]:
+                adam(part)
+                clipping(part)
 
     def make_train_function(original, *args, **kwargs):
         result = original(*args, **kwargs)
@@ -213,6 +253,7 @@ RULES = {
     layers.EinsumDense: einsum_dense,
     layers.BatchNormalization: batch_normalization,
     layers.LayerNormalization: layer_normalization,
+    layers.GroupNormalization: group_normalization,
     layers.LSTM: lstm,
     layers.GRU: gru,
     layers.SimpleRNN: simple_rnn,

@@ -4,6 +4,7 @@ import keras
 import torch
 
 from kzoo.backend.state import replace
+from kzoo.backend.torch_gru import GRU, torch_order
 from kzoo.backend.torch_layout import kernels_serve, lay_out, tensor
 
 
@@ -11,15 +12,11 @@ def named(activation):
     return getattr(activation, "__name__", str(activation))
 
 
-def gates(value, swap, units):
-    """Orders the gates of a GRU's weights as PyTorch does: reset before update."""
-    if not swap:
-        return value
-    return torch.cat([value[..., units : 2 * units], value[..., :units], value[..., 2 * units :]], dim=-1)
+def recurrent(layer, kernel, activation, gated=True, swap=False, by_hand=None):
+    """The whole sequence in one call of `kernel` (`torch.lstm`, `torch.gru` …), which loops in C++.
 
-
-def recurrent(layer, kernel, activation, gated=True, swap=False):
-    """The whole sequence in one call of `kernel` (`torch.lstm`, `torch.gru` …), which loops in C++."""
+    `by_hand` is used instead where gradients are wanted on a processor, as it is faster there.
+    """
     cell = layer.cell
     if cell.activation is not activation:
         raise NotImplementedError(f"its activation is {named(cell.activation)}")
@@ -30,19 +27,32 @@ def recurrent(layer, kernel, activation, gated=True, swap=False):
         lay_out(cell.recurrent_kernel, (1, 0))
 
     def parameters():
+        order = torch_order if swap else lambda value: value
         weights = [tensor(cell.kernel), tensor(cell.recurrent_kernel)]
-        weights = [gates(weight, swap, cell.units).t().contiguous() for weight in weights]
+        weights = [order(weight).t().contiguous() for weight in weights]
         if cell.bias is None:
             return weights
         bias = tensor(cell.bias)
         biases = bias if bias.ndim == 2 else (bias, torch.zeros_like(bias))
-        return weights + [gates(bias, swap, cell.units) for bias in biases]
+        return weights + [order(bias) for bias in biases]
+
+    def outputs_of(sequences, states):
+        """All outputs, and the last states."""
+        if by_hand is not None and torch.is_grad_enabled() and sequences.device.type == "cpu":
+            weights = [tensor(value) for value in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+            outputs = by_hand.apply(sequences, *states, *weights)
+            return outputs, outputs[:, -1]
+        start = [state.unsqueeze(0) for state in states]
+        start, training = tuple(start) if len(start) == 2 else start[0], torch.is_grad_enabled()
+        options = (cell.bias is not None, 1, 0.0, training, False, True)
+        outputs, *ends = kernel(sequences, start, parameters(), *options)
+        return outputs, *(end.squeeze(0) for end in ends)
 
     def inner_loop(original, sequences, initial_state, mask, training=False):
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         states = list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
-        weights = parameters()
-        served = kernels_serve(sequences) and weights[0].dtype == sequences.dtype and sequences.shape[1] > 0
+        same = tensor(cell.kernel).dtype == sequences.dtype
+        served = kernels_serve(sequences) and same and sequences.shape[1] > 0
         if mask is not None:
             carry_wanted = len(states) == 2 and (layer.return_state or layer.stateful)
             served = served and not carry_wanted and right_padded(mask)
@@ -55,13 +65,10 @@ def recurrent(layer, kernel, activation, gated=True, swap=False):
         elif layer.go_backwards:
             sequences = sequences.flip(1)
         # A stateful layer overwrites its states in place later, which the gradient must not see.
-        states = [(state.clone() if layer.stateful else state).unsqueeze(0) for state in states]
-        start = tuple(states) if len(states) == 2 else states[0]
-        training, has_bias = torch.is_grad_enabled(), cell.bias is not None
-        outputs, *ends = kernel(sequences, start, weights, has_bias, 1, 0.0, training, False, True)
-        ends = [end.squeeze(0) for end in ends]
+        states = [state.clone() if layer.stateful else state for state in states]
+        outputs, *ends = outputs_of(sequences, states)
         if mask is not None:
-            outputs, ends[0] = restore(outputs, states[0].squeeze(0))
+            outputs, ends[0] = restore(outputs, states[0])
         last = outputs[:, -1]
         return last, outputs if layer.return_sequences else last.unsqueeze(1), ends
 
@@ -107,7 +114,8 @@ def lstm(layer):
 def gru(layer):
     if not layer.cell.reset_after:
         raise NotImplementedError("it resets before the product (reset_after=False)")
-    return recurrent(layer, torch.gru, keras.activations.tanh, swap=True)
+    by_hand = GRU if layer.cell.use_bias else None
+    return recurrent(layer, torch.gru, keras.activations.tanh, swap=True, by_hand=by_hand)
 
 
 def simple_rnn(layer):
