@@ -12,6 +12,7 @@ import pytest
 from learners import compiled_gan, largest_difference, set_weights_by_rule, state_of, toy_data
 
 import kzoo
+from kzoo import adapters
 from kzoo.callbacks import Resume
 from kzoo.data import Batches
 
@@ -78,6 +79,51 @@ def test_a_plain_keras_model_resumes_too(tmp_path):
     model, batches = make()
     model.fit(batches, epochs=3, verbose=0, callbacks=[Resume(tmp_path / "b", data=batches)])
     assert largest_difference(state_of(model), state_of(straight)) < 1e-6
+
+
+def test_adapters_are_gone_on_with_and_the_best_epoch_is_kept(tmp_path):
+    """Keras saves adapters merged into the kernel: loaded again they would begin with zeros."""
+    x, y = toy_data(64)
+
+    def make():
+        model = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(8, "relu", name="mlp"), keras.layers.Dense(1)]
+        )
+        set_weights_by_rule(model)
+        adapters.add_adapters(model, rank=2, layers="mlp")
+        for i, matrix in enumerate((model.layers[0].lora_kernel_a, model.layers[0].lora_kernel_b)):
+            matrix.assign(np.sin(np.arange(matrix.shape[0] * matrix.shape[1]) + i).reshape(matrix.shape))
+        model.compile(keras.optimizers.Adam(0.1), "mse")
+        return model
+
+    class Worse(keras.callbacks.Callback):
+        """What is watched is best in the second of four epochs."""
+
+        def on_epoch_end(self, epoch, logs):
+            logs["score"] = float(-abs(epoch - 1))
+
+    def fit(model, folder, epochs, *more, best=None):
+        resume = Resume(tmp_path / folder, best=best)
+        model.fit(x, y, 16, epochs=epochs, shuffle=False, verbose=0, callbacks=[Worse(), resume, *more])
+        return model
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+    whole, second = fit(make(), "whole", 4), fit(make(), "second", 2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(make(), "stopped", 4, Stop())
+    assert largest_difference(state_of(fit(make(), "stopped", 4)), state_of(whole)) < 1e-6
+    with pytest.raises(KeyboardInterrupt):
+        fit(make(), "best", 4, Stop(), best="score")
+    best = fit(make(), "best", 4, best="score")
+    for ours, theirs in zip(best.get_weights(), second.get_weights()):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(best.get_weights(), whole.get_weights()))
+    with pytest.raises(ValueError, match="must be one of the logs"):
+        fit(make(), "wrong", 1, best="scores")
 
 
 def test_keras_backup_and_restore_resumes_a_learner(tmp_path):

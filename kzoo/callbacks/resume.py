@@ -25,16 +25,19 @@ class Resume(keras.callbacks.Callback):
         folder: where the states go.
         data: a `kzoo.data.Batches`, or anything with an `epoch`, whose order of batches follows from it.
         configuration: what the training depends on, as JSON. A state left by another configuration is not used.
+        best: a name of the logs, such as `"val_accuracy"`: when `fit` ends, the model gets the weights of the epoch in
+            which it was greatest, the first of several.
 
     Attributes:
         history: log name to its values, from the first epoch on, also those of interrupted calls.
     """
 
-    def __init__(self, folder, data=None, configuration=None):
+    def __init__(self, folder, data=None, configuration=None, best=None):
         super().__init__()
         self.folder = Path(folder)
         self.data = data
         self.configuration = json.loads(json.dumps(configuration))
+        self.best = best
         self.history = {}
 
     def on_train_begin(self, logs=None):
@@ -58,7 +61,7 @@ class Resume(keras.callbacks.Callback):
             return
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
-        self.model.load_weights(states[-1] / "state.weights.h5")
+        _load(self.model, states[-1], "state")
         with np.load(states[-1] / "random.npz") as arrays:
             for i, seed in enumerate(seed_states(self.model)):
                 seed.assign(arrays[f"seed.{i}"])
@@ -77,7 +80,8 @@ class Resume(keras.callbacks.Callback):
         final, aside = self.folder / f"epoch-{epoch + 1:05}", self.folder / f".epoch-{epoch + 1:05}"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        self.model.save_weights(aside / "state.weights.h5")
+        _save(self.model, aside, "state")
+        self._keep_best(aside, logs)
         arrays = {f"seed.{i}": variable.numpy() for i, variable in enumerate(seed_states(self.model))}
         if (state := backend.get_random_state()) is not None:
             arrays[f"engine.{backend.name}"] = state
@@ -89,6 +93,45 @@ class Resume(keras.callbacks.Callback):
             if older != final:
                 shutil.rmtree(older)
 
+    def _keep_best(self, aside, logs):
+        """Puts the weights of the best epoch so far beside the state, this epoch's or those that were there."""
+        if self.best is None:
+            return
+        if self.best not in self.history:
+            raise ValueError(
+                f"best must be one of the logs, {', '.join(self.history)}. Received: {self.best!r}"
+            )
+        *before, now = self.history[self.best]
+        if not before or now > max(before):
+            _save(self.model, aside, "best")
+        else:
+            (last,) = self.folder.glob("epoch-*")
+            for kept in last.glob("best.*"):
+                shutil.copyfile(kept, aside / kept.name)
+
     def on_train_end(self, logs=None):
         self.model._initial_epoch = None
+        if self.best is not None and (states := list(self.folder.glob("epoch-*"))):
+            _load(self.model, states[-1], "best")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _save(model, folder, name):
+    """Writes the weights, and those of layers with LoRA's adapters apart: Keras saves these merged into the kernel."""
+    model.save_weights(folder / f"{name}.weights.h5")
+    if found := _adapted(model):
+        np.savez(folder / f"{name}.adapted.npz", **{key: variable.numpy() for key, variable in found.items()})
+
+
+def _load(model, folder, name):
+    model.load_weights(folder / f"{name}.weights.h5")
+    if found := _adapted(model):
+        with np.load(folder / f"{name}.adapted.npz") as arrays:
+            for key, variable in found.items():
+                variable.assign(arrays[key])
+
+
+def _adapted(model):
+    """Name to each variable of layers with adapters."""
+    layers = [layer for layer in model._flatten_layers() if getattr(layer, "lora_enabled", False)]
+    return {f"{i}.{j}": v for i, layer in enumerate(layers) for j, v in enumerate(layer.variables)}

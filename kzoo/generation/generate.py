@@ -3,6 +3,8 @@
 Shapes: b prompts, k beams, r rows, which are b or b k, s places of the caches, v vocabulary.
 """
 
+import inspect
+
 import numpy as np
 from keras import ops
 
@@ -55,8 +57,8 @@ def generate(
             that contradict each other, and for a model that cannot be read on from.
     """
     options = dict(temperature=temperature, top_k=top_k, top_p=top_p, num_beams=num_beams)
-    writer = _Writer(model, prompts, max_new_tokens, seed=seed, end_token=end_token, cached=cached, **options)
-    parts = list(writer.write())
+    options |= dict(seed=seed, end_token=end_token, cached=cached)
+    parts = list(_Writer(model, prompts, max_new_tokens, **options).write())
     rows = np.concatenate(parts, axis=1)[::num_beams]  # the best beam is the first
     return [row[row >= 0] for row in rows]
 
@@ -70,7 +72,9 @@ def stream(model, prompts, max_new_tokens, **options):
     """
     if options.get("num_beams", 1) != 1:
         raise ValueError(f"beams are only known at the end. Received: num_beams={options['num_beams']}")
-    for symbols in _Writer(model, prompts, max_new_tokens, **options).write(one_by_one=True):
+    call = inspect.signature(generate).bind(model, prompts, max_new_tokens, **options)
+    call.apply_defaults()
+    for symbols in _Writer(**call.arguments).write(one_by_one=True):
         yield symbols[:, 0]
 
 
@@ -83,13 +87,13 @@ class _Writer:
         prompts,
         max_new_tokens,
         *,
-        temperature=0.0,
-        top_k=None,
-        top_p=None,
-        num_beams=1,
-        seed=0,
-        end_token=None,
-        cached=True,
+        temperature,
+        top_k,
+        top_p,
+        num_beams,
+        seed,
+        end_token,
+        cached,
     ):
         given, model = model, check_language_model(model)
         check_whole(max_new_tokens=max_new_tokens, num_beams=num_beams)

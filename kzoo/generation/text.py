@@ -1,35 +1,13 @@
-"""Text after text: the language model that a run left, with the vocabulary that it learnt with."""
-
-from pathlib import Path
-
-import keras
+"""Text after text: the language model of a folder, with the vocabulary that it learnt with."""
 
 from kzoo.accelerate import accelerate
-from kzoo.data import load_tokens
 from kzoo.generation.generate import generate, stream
+from kzoo.weights.decoders import text_decoder
 
 
 def load(folder):
-    """The language model of a run folder, accelerated, and its vocabulary.
-
-    Raises:
-        FileNotFoundError: if the folder has no model or no vocabulary.
-        ValueError: if they do not belong together.
-    """
-    model, vocabulary = (Path(folder) / name for name in ("model.keras", "tokenizer.json"))
-    for path in (model, vocabulary):
-        if not path.is_file():
-            raise FileNotFoundError(
-                "a language model's run has model.keras and tokenizer.json: kzoo run language_model leaves them. "
-                f"Received: {folder}, without {path.name}"
-            )
-    tokens, model = load_tokens(vocabulary), keras.models.load_model(model, compile=False)
-    size = model.output_shape[-1] if isinstance(model.output_shape, tuple) else None
-    if size != tokens.vocabulary_size:
-        raise ValueError(
-            f"{vocabulary} is not the vocabulary that the model beside it has learnt with. Received: "
-            f"{tokens.vocabulary_size:,} symbols, and a model whose outputs are {model.output_shape}"
-        )
+    """The language model of a folder, accelerated, and its vocabulary: `kzoo.weights.decoders.text_decoder`'s."""
+    model, tokens = text_decoder(folder)
     accelerate(model)
     return model, tokens
 

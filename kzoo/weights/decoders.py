@@ -37,17 +37,18 @@ def text_decoder(folder):
         ValueError: if they do not belong together, or the checkpoint is of another kind.
     """
     folder = Path(folder)
-    if (folder / "model.keras").is_file():
+    ours = (folder / "model.keras").is_file()
+    if ours:
         network = keras.models.load_model(folder / "model.keras", compile=False)
     elif (folder / "config.json").is_file():
         network = _of_checkpoint(folder)
     else:
         raise FileNotFoundError(
-            "a language model's folder has model.keras, or config.json and model.safetensors. "
-            f"Received: {str(folder)!r}"
+            "a language model's folder has model.keras, as kzoo run language_model leaves it, or config.json and "
+            f"model.safetensors. Received: {str(folder)!r}"
         )
     tokens = load_tokens(folder / "tokenizer.json")
-    check_vocabulary(tokens, network, padded=True)
+    check_vocabulary(tokens, network, padded=not ours)  # published ones may have rows more than entries
     return network, tokens
 
 

@@ -70,8 +70,9 @@ def tune(method, parts, settings, base, run):
     before = nats_per_symbol(network, data["test"])
     rate = settings["learning_rate"] * (settings["lora_factor"] if method == "lora" else 1)
     network.compile(fine_tuning_adamw(network, rate, settings["epochs"] * len(data["train"])), LOSS)
-    watched = dict(validation_data=data["validation"], callbacks=[run.log], verbose=recipes.verbosity())
-    history = network.fit(data["train"], epochs=settings["epochs"], **watched).history
+    resume = Resume(run.path(f"resume-{method}"), data["train"], settings)
+    watched = dict(validation_data=data["validation"], callbacks=[resume, run.log])
+    network.fit(data["train"], epochs=settings["epochs"], verbose=recipes.verbosity(), **watched)
     trained = int(sum(np.prod(variable.shape) for variable in network.trainable_variables))
     after = nats_per_symbol(network, data["test"])
     if method == "lora":
@@ -82,7 +83,7 @@ def tune(method, parts, settings, base, run):
     prompts = [tokens.encode(prompt_of(one))[-settings["length"] // 2 :] for one in asked]
     said = kzoo.generate(network, prompts, settings["length"] // 2, end_token=end)
     answers = [tokens.decode(row[row != end]).strip() for row in said]
-    return dict(before=before, after=after, trained=trained, answers=answers, history=history)
+    return dict(before=before, after=after, trained=trained, answers=answers, history=resume.history)
 
 
 def main(

@@ -24,6 +24,7 @@ from rich.table import Table
 
 import kzoo
 from kzoo import plots, recipes
+from kzoo.callbacks import Resume
 from kzoo.data import Subwords, load_labelled, load_text, text_batches
 from kzoo.data.parts import split
 from kzoo.models.text import WordVectors
@@ -62,19 +63,17 @@ def train(name, seed, data, tokens, options, run):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
-    epochs = options["epochs"]
-    # As its patience: all curves are as long, and the weights are those of the best.
-    best = keras.callbacks.EarlyStopping("val_accuracy", patience=epochs, restore_best_weights=True)
-    watched = dict(callbacks=[best, run.log], verbose=recipes.verbosity())
     learnt, chooser = parts.pop("train"), parts.pop("chooser")
-    history = model.fit(learnt, epochs=epochs, validation_data=chooser, **watched).history
+    resume = Resume(run.path(f"resume-{name}-{seed}"), learnt, options, best="val_accuracy")
+    watched = dict(callbacks=[resume, run.log], verbose=recipes.verbosity())
+    model.fit(learnt, epochs=options["epochs"], validation_data=chooser, **watched)
     model.save_weights(run.path(f"{name}-{seed}.weights.h5"))
     right = {part: model.predict(held, verbose=0).argmax(-1) == held.y for part, held in parts.items()}
     words = np.concatenate([held.x for held in parts.values()])  # how many of each text
     every, middle = np.concatenate([*right.values()]), np.median(words)
     right |= {"short": every[words <= middle], "long": every[words > middle]}
     measured = {f"{part}_accuracy": float(np.sum(one) / max(1, len(one))) for part, one in right.items()}
-    return {"measured": measured, "history": history, "parameters": model.count_params()}
+    return {"measured": measured, "history": resume.history, "parameters": model.count_params()}
 
 
 def main(

@@ -69,8 +69,8 @@ def test_the_command_says_what_is_wrong_with_a_prompt_or_a_run(runs, tmp_path, c
         ([runs[0], "--prompt", ""], "a prompt must not be empty"),
         ([runs[0], "--prompt", "the cat sat on"], "longer than the 8 places that the model reads"),
         ([runs[0], "--prompt", "cat", "--temperature", "0", "--top-k", "3"], "give a temperature above 0"),
-        ([mixed, "--prompt", "cat"], "is not the vocabulary that the model beside it has learnt with"),
-        ([tmp_path], "without model.keras"),
+        ([mixed, "--prompt", "cat"], "the tokenizer and the model belong to different vocabularies"),
+        ([tmp_path], "as kzoo run language_model leaves it"),
     ):
         assert cli.main(["generate", *map(str, arguments)]) == 1
         shown = capsys.readouterr().err
