@@ -30,7 +30,7 @@ test: .venv/.all  ## the whole suite: each engine in processes of its own, then 
 	@for engine in $(ENGINES); do \
 		echo "== $$engine"; \
 		KERAS_BACKEND=$$engine $(ONE_THREAD) $(JAX_CACHE) XLA_FLAGS="$(XLA_QUICK)" \
-			$(BIN)/python -m pytest -q -n 2 --durations 20 --durations-min 4 -m "not once" || exit 1; \
+			$(BIN)/python -m pytest -q -n 2 --durations 20 --durations-min 4 --dist worksteal -m "not once" || exit 1; \
 	done
 	@echo "== once"
 	@KERAS_BACKEND=jax $(ONE_THREAD) $(JAX_CACHE) XLA_FLAGS="$(XLA)" \

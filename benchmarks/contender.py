@@ -3,6 +3,13 @@
 `python contender.py lstm torch accelerated` reads a number of steps per line of its standard input and
 answers with a line of JSON: the milliseconds per step. The first step of every round is left out, since
 starting a round (making Keras's iterators, for instance) is not part of a step.
+
+A workload is a module with `NAME`, `BATCH`, `STEPS`, `ROUNDS` and `data(batches)`, the arrays of so many batches. A
+classifier gives `keras_model()`, `torch_model()` and `jax_model()`, and is trained on cross-entropy by Adam. Any other
+training step gives
+    keras_learner()  a compiled model or `kzoo.Learner`; `fit` takes the arrays
+    torch_step()     a function of a batch's tensors, images channels first, that makes a step and returns the loss
+    jax_step()       the first state and a function `(state, *batch) -> (state, loss)`, which is compiled here
 """
 
 import json
@@ -18,14 +25,16 @@ def keras_contender(workload, accelerated):
     """A function of a number of steps: one epoch of `fit` with so many batches. Gives seconds per step."""
     import keras
 
-    model = workload.keras_model()
+    own = hasattr(workload, "keras_learner")
+    model = workload.keras_learner() if own else workload.keras_model()
     note = ""
     if accelerated:
         from kzoo.accelerate import accelerate
 
         note = accelerate(model).summary
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss)
+    if not own:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss)
 
     class Clock(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -36,8 +45,9 @@ def keras_contender(workload, accelerated):
             self.ended = time.perf_counter()
 
     def run(steps):
-        clock, (x, y) = Clock(), workload.data(steps + 1)
-        model.fit(x, y, batch_size=workload.BATCH, shuffle=False, verbose=0, callbacks=[clock])
+        clock = Clock()
+        data = workload.data(steps + 1)
+        model.fit(*data, batch_size=workload.BATCH, shuffle=False, verbose=0, callbacks=[clock])
         return (clock.ended - clock.started) / steps
 
     return run, note
@@ -45,65 +55,60 @@ def keras_contender(workload, accelerated):
 
 def torch_contender(workload):
     import torch
-    from torch.nn import functional as F
 
     torch.manual_seed(0)
-    model = workload.torch_model()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    step = workload.torch_step() if hasattr(workload, "torch_step") else torch_classifier(workload)
 
     def run(steps):
-        x, y = (torch.as_tensor(array) for array in workload.data(steps + 1))
-        y = y.long()
-        if x.ndim == 4:
-            x = x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+        arrays = [torch.as_tensor(array) for array in workload.data(steps + 1)]
+        arrays = [
+            array.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+            if array.ndim == 4
+            else array
+            for array in arrays
+        ]
         total = torch.zeros(())
-        for step in range(steps + 1):
-            if step == 1:
+        for index in range(steps + 1):
+            if index == 1:
                 started = time.perf_counter()
-            batch = slice(step * workload.BATCH, (step + 1) * workload.BATCH)
-            logits = model(x[batch])
-            loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y[batch].reshape(-1))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.detach()
+            batch = slice(index * workload.BATCH, (index + 1) * workload.BATCH)
+            total += step(*(array[batch] for array in arrays)).detach()
         total.item()
         return (time.perf_counter() - started) / steps
 
     return run, ""
 
 
+def torch_classifier(workload):
+    import torch
+    from torch.nn import functional as F
+
+    model = workload.torch_model()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step(x, y):
+        logits = model(x)
+        loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.long().reshape(-1))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
 def jax_contender(workload):
     import jax
-    import jax.numpy as jnp
 
-    weights, statistics, apply = workload.jax_model()
-    zeros = jax.tree.map(jnp.zeros_like, weights)
-    state = (weights, statistics, zeros, zeros, 0.0)
-
-    def loss_of(weights, statistics, x, y):
-        logits, statistics = apply(weights, statistics, x)
-        picked = jnp.take_along_axis(jax.nn.log_softmax(logits), y[..., None], axis=-1)
-        return -picked.mean(), statistics
-
-    @jax.jit
-    def step(state, x, y):
-        weights, statistics, m, v, count = state
-        differentiate = jax.value_and_grad(loss_of, has_aux=True)
-        (loss, statistics), gradients = differentiate(weights, statistics, x, y)
-        count = count + 1
-        rate = 1e-3 * jnp.sqrt(1 - 0.999**count) / (1 - 0.9**count)
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradients)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, gradients)
-        weights = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + 1e-7), weights, m, v)
-        return (weights, statistics, m, v, count), loss
+    state, step = workload.jax_step() if hasattr(workload, "jax_step") else jax_classifier(workload)
+    step = jax.jit(step)
 
     def run(steps):
         nonlocal state
-        x, y = workload.data(steps + 1)
+        arrays = workload.data(steps + 1)
         for index in range(steps + 1):
             batch = slice(index * workload.BATCH, (index + 1) * workload.BATCH)
-            state, loss = step(state, x[batch], y[batch])
+            state, loss = step(state, *(array[batch] for array in arrays))
             if index == 0:
                 loss.block_until_ready()
                 started = time.perf_counter()
@@ -111,6 +116,50 @@ def jax_contender(workload):
         return (time.perf_counter() - started) / steps
 
     return run, ""
+
+
+def jax_classifier(workload):
+    import jax
+    import jax.numpy as jnp
+
+    weights, statistics, apply = workload.jax_model()
+
+    def loss_of(weights, statistics, x, y):
+        logits, statistics = apply(weights, statistics, x)
+        picked = jnp.take_along_axis(jax.nn.log_softmax(logits), y[..., None], axis=-1)
+        return -picked.mean(), statistics
+
+    def step(state, x, y):
+        weights, statistics, slots = state
+        differentiate = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, statistics), gradients = differentiate(weights, statistics, x, y)
+        weights, slots = jax_adam(weights, gradients, slots)
+        return (weights, statistics, slots), loss
+
+    return (weights, statistics, jax_slots(weights)), step
+
+
+def jax_slots(weights):
+    """What Adam keeps: both means and the number of steps."""
+    import jax
+    import jax.numpy as jnp
+
+    zeros = jax.tree.map(jnp.zeros_like, weights)
+    return zeros, zeros, 0.0
+
+
+def jax_adam(weights, gradients, slots, learning_rate=1e-3, beta_1=0.9):
+    """One step of Adam by hand: the new weights and what is kept for the next one."""
+    import jax
+    import jax.numpy as jnp
+
+    m, v, count = slots
+    count = count + 1
+    rate = learning_rate * jnp.sqrt(1 - 0.999**count) / (1 - beta_1**count)
+    m = jax.tree.map(lambda m, g: beta_1 * m + (1 - beta_1) * g, m, gradients)
+    v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, gradients)
+    weights = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + 1e-7), weights, m, v)
+    return weights, (m, v, count)
 
 
 def main(workload, engine, kind):

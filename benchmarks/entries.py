@@ -211,4 +211,112 @@ ENTRIES = [
         "full_before_loss,full_after_loss,lora_after_loss",
         "before tuning; LoRA beside all weights",
     ),
+    Entry(
+        *("G1", "MNIST through 32 numbers, squared error", "autoencoders", "torch", ""),
+        "pca_error,dense_error,convolutional_error,denoising_error,sparse_error,pca_denoising_error,"
+        "denoising_denoising_error",
+        "principal components of as many numbers",
+    ),
+    Entry(
+        *("G1", "MNIST, AUROC of a class held out", "anomaly_detection", "torch", ""),
+        "autoencoder_mean_auroc,pca_mean_auroc," + ",".join(f"auroc_{digit}" for digit in range(10)),
+        "the error of principal components",
+    ),
+    *[
+        Entry(
+            *("G2", f"{task}, nats a test image", "vae", "torch", arguments),
+            *("test_elbo,test_reconstruction,test_kl", reference),
+        )
+        for task, arguments, reference in (
+            ("MNIST", "", "below 98 of binary images (Kingma and Welling 2014)"),
+            ("MNIST, a plane of codes", "--model vae_dense --latent-dim 2", "its map"),
+            ("Fashion-MNIST of classes", "--data fashion_mnist --conditional", "the sheet of classes"),
+        )
+    ],
+    Entry(
+        *("G2", "MNIST as 49 codes of 128", "vq_vae", "torch", ""),
+        *("test_error,codebook_perplexity,codes_used,prior_loss", "the samples of its prior"),
+    ),
+    *[
+        Entry(
+            *("G3", f"MNIST, {task}", "gan", "torch", arguments),
+            *(figure, reference),
+        )
+        for task, arguments, figure, reference in (
+            (
+                "DCGAN",
+                "",
+                "classes_covered,class_entropy,fid,recall",
+                "10 classes; even: 2.303 nats; the distance is in a classifier's features",
+            ),
+            (
+                "of the class asked for",
+                "--kind conditional",
+                "asked_class_accuracy,classes_covered,classifier_accuracy,fid",
+                "90 % asked",
+            ),
+            (
+                "Wasserstein with a gradient penalty",
+                "--kind wgan_gp --batch-size 32 --epochs 7",
+                "classes_covered,class_entropy,fid,recall",
+                "10 classes; even: 2.303 nats; the distance is in a classifier's features",
+            ),
+            (
+                "hinge with spectral norm",
+                "--kind hinge",
+                "classes_covered,class_entropy,fid,recall",
+                "10 classes; even: 2.303 nats; the distance is in a classifier's features",
+            ),
+        )
+    ],
+    Entry(
+        *("G4", "MNIST, of the class wanted", "diffusion", "torch", ""),
+        "agreement,plain_agreement,fid,plain_fid,precision,recall,samples_per_second",
+        "90 % asked of the agreement; the distance is in a classifier's features",
+    ),
+    Entry(
+        *("G4", "MNIST, in the codes of a VAE", "latent_diffusion", "torch", ""),
+        *("agreement,fid,vae_fid,recall,vae_recall", "the VAE alone"),
+    ),
+    Entry(
+        *("G5", "Fashion-MNIST, 2,000 images", "generative_comparison", "torch", ""),
+        "vae_fid,gan_fid,diffusion_fid,real_fid,vae_recall,gan_recall,diffusion_recall,vae_agreement,gan_agreement,"
+        "diffusion_agreement,vae_training_seconds,gan_training_seconds,diffusion_training_seconds",
+        "as many training images, beside the same test images",
+    ),
+    *[
+        Entry(
+            row,
+            f"CartPole-v1{', 3 seeds' if engine == 'jax' else ''}",
+            name,
+            engine,
+            seeds,
+            figure,
+            reference,
+        )
+        for row, name, reference in (
+            ("R1", "reinforce", "450 asked; 500 is the most"),
+            ("R2", "dqn", "475 asked; cleanrl while training 489 after 500,000 steps"),
+            ("R3", "actor_critic", "450 asked; 500 is the most"),
+            ("R4", "ppo", "490 asked; cleanrl while training 489 after 500,000 steps"),
+        )
+        for engine in ("jax", "tensorflow", "torch")
+        for seeds, figure in [("--seeds 3", "return,lowest") if engine == "jax" else ("", "return")]
+    ],
+    *[
+        Entry("R4", task, "ppo", "jax", f"--environment {task}", "return", reference)
+        for task, reference in (
+            ("InvertedPendulum-v5", "1,000 is the most"),
+            ("HalfCheetah-v5", "cleanrl's ppo_continuous_action 1,443 after 1,000,000 steps (v4)"),
+            ("Hopper-v5", "cleanrl's ppo_continuous_action 2,382 after 1,000,000 steps (v4)"),
+        )
+    ],
+    Entry(
+        *("R2", "Pong, 100,000 steps of four frames", "dqn", "torch"),
+        *(
+            "--environment ALE/Pong-v5 --steps 100000 --capacity 20000 --episodes 5",
+            "return,steps_per_second",
+        ),
+        "a random policy -20.7, the Nature DQN 18.9 after 50,000,000 steps",
+    ),
 ]

@@ -1,5 +1,7 @@
 """The workloads of `run.py` by name: models on three engines and by hand, and their data."""
 
+import dcgan
+import ddpm
 import gpt
 import resnet18
 from recurrent import Recurrent
@@ -10,4 +12,6 @@ WORKLOADS = {
     "bilstm": Recurrent("LSTM", both=True),
     "gpt": gpt,
     "resnet18": resnet18,
+    "dcgan": dcgan,
+    "ddpm": ddpm,
 }

@@ -100,14 +100,15 @@ def check_model(make, seed=0):
     model = make()
     set_weights(model)
     inputs = [ops.convert_to_tensor(given_to(tensor, seed + 1 + i)) for i, tensor in enumerate(model.inputs)]
-    inputs = inputs[0] if len(inputs) == 1 else inputs
+    inputs = keras.tree.pack_sequence_as(model.input, inputs)
     targets = [
         ops.convert_to_tensor(draw(_sized(y.shape), seed + 9 + i)) for i, y in enumerate(model.outputs)
     ]
 
     def loss():
         outputs = keras.tree.flatten(model(inputs, training=True))
-        return sum(ops.mean(ops.square(ops.subtract(y, t))) for y, t in zip(outputs, targets, strict=True))
+        values = [ops.mean(ops.square(ops.subtract(y, t))) for y, t in zip(outputs, targets, strict=True)]
+        return sum([*values, *model.losses])
 
     arrays = {f"forward.{i}": y for i, y in enumerate(forward_of(model)(inputs))}
     variables, step = model.trainable_variables, step_of(model, loss)
@@ -189,13 +190,24 @@ def check_metric(make):
 
 
 def check_fit(make):
-    """The losses of two epochs of three batches, and the weights after them."""
-    learner, data = make()
+    """The logs of two epochs of three batches, or of what the case says, and the weights after them."""
+    learner, data, *options = make()
+    options = {"epochs": 2, "batch_size": 4} | (options[0] if options else {})
     set_weights(learner)
-    x, y = (a.astype(keras.config.floatx()) for a in data)
-    losses = learner.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0).history["loss"]
+    x, y = data if isinstance(data, tuple) else (data, None)
+    x, y = (
+        part
+        if part is None
+        else keras.tree.map_structure(
+            lambda a: a.astype(keras.config.floatx()) if a.dtype.kind == "f" else a, part
+        )
+        for part in (x, y)
+    )
+    logs = learner.fit(x, y, **options, shuffle=False, verbose=0).history
     arrays = {f"step.{i}": np.asarray(v.numpy()) for i, v in enumerate(learner.weights)}
-    return arrays | {"loss": np.asarray(losses, keras.config.floatx())}
+    return arrays | {
+        f"loss.{name}": np.asarray(values, keras.config.floatx()) for name, values in logs.items()
+    }
 
 
 def check_schedule(make):
@@ -292,6 +304,8 @@ def run(path, floatx, only=""):
     if floatx == "float64":
         backend.nn.dot_product_attention = attention_in_full
         backend.nn.gelu = gelu_in_full
+        # TensorFlow's operator has the slope in float32.
+        backend.nn.leaky_relu = lambda x, negative_slope=0.2: ops.maximum(x, negative_slope * x)
         # PyTorch's backward pass of these has 1/6 in float32.
         backend.nn.hard_sigmoid = lambda x: ops.clip(x / 6.0 + 0.5, 0.0, 1.0)
         backend.nn.hard_silu = lambda x: x * ops.clip(x / 6.0 + 0.5, 0.0, 1.0)

@@ -47,6 +47,23 @@ def test_loss_curves_of_penalty_and_sharpness_agree_to_1e_5(arrays):
             np.testing.assert_allclose(curve, curves[0], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("case", "log"),
+    [
+        ("VariationalAutoencoder", "elbo"),
+        ("AdversarialNetworks", "critic_loss"),
+        ("AdversarialNetworks, penalty", "gradient_penalty"),
+        ("AdversarialNetworks, spectral", "generator_loss"),
+    ],
+)
+def test_the_first_twenty_losses_of_generators_agree_to_1e_4(arrays, case, log):
+    name = f"learners.{case}/loss.{log}"
+    curves = [arrays[engine_name, "float32"][name] for engine_name in engine.ENGINES]
+    assert curves[0].shape == (20,) and curves[0][-1] != curves[0][0]
+    for curve in curves[1:]:
+        np.testing.assert_allclose(curve, curves[0], atol=1e-4, rtol=1e-4)
+
+
 def test_every_public_name_has_a_case():
     assert checks.uncovered() == []
 

@@ -1,5 +1,6 @@
 """Every recipe, cut short, in this process on this engine."""
 
+import importlib
 import inspect
 import json
 import os
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from kzoo import recipes
+from kzoo.models import catalog
 
 ROOT = Path(__file__).parents[1]
 FEW_NAMES = str(ROOT / "tests" / "scratch" / "few_names.txt")
@@ -136,6 +138,74 @@ SHORT = {
             shown=1,
         )
     ],
+    "autoencoders": [
+        dict(data="digits", kinds="dense,sparse", latent_dim=4, samples=40, epochs=1, batch_size=20)
+    ],
+    "anomaly_detection": [dict(data="digits", classes="3", samples=60, epochs=1, batch_size=20)],
+    "vae": [
+        dict(
+            data="digits",
+            model="vae_dense",
+            latent_dim=2,
+            samples=40,
+            epochs=1,
+            batch_size=20,
+            conditional=True,
+        )
+    ],
+    "vq_vae": [
+        dict(
+            data="digits",
+            num_codes=8,
+            prior_epochs=1,
+            prior_dim=8,
+            prior_depth=1,
+            drawn=4,
+            samples=40,
+            epochs=1,
+            batch_size=20,
+        )
+    ],
+    "gan": [
+        dict(data="digits", kind=kind, samples=40, epochs=1, batch_size=4, judged=20)
+        for kind in ("conditional", "wgan_gp")
+    ],
+    "diffusion": [
+        dict(data="digits", epochs=1, batch_size=40, steps=3, judged=12, judge_epochs=1, samples=40)
+    ],
+    "latent_diffusion": [
+        dict(
+            data="digits",
+            latent_dim=16,
+            vae_epochs=1,
+            epochs=1,
+            filters=8,
+            batch_size=40,
+            steps=2,
+            judged=12,
+            judge_epochs=1,
+            samples=40,
+        )
+    ],
+    "generative_comparison": [
+        dict(
+            data="digits",
+            vae_epochs=1,
+            gan_epochs=1,
+            diffusion_epochs=1,
+            batch_size=40,
+            judged=12,
+            judge_epochs=1,
+            samples=40,
+        )
+    ],
+    "reinforce": [dict(steps=150, environments=2, episodes=2)],
+    "actor_critic": [dict(steps=60, environments=2, episodes=2)],
+    "ppo": [
+        dict(steps=32, environments=2, length=8, epochs=1, minibatches=2, episodes=2, environment=name)
+        for name in ("CartPole-v1", "InvertedPendulum-v5")
+    ],
+    "dqn": [dict(steps=60, begin=20, every=20, capacity=40, batch_size=4, episodes=2, prioritised=True)],
     "gradient_flow": [dict(width=8, depths="2,4", samples=16, seeds=1)],
     "regularizers_by_hand": [dict(data="digits", samples=40, epochs=1, hidden_dim=8, batch_size=20, seeds=1)],
     "optimizer_race": [dict(data="digits", samples=40, epochs=1, batch_size=16, hidden_dim=8, steps=10)],
@@ -154,6 +224,14 @@ CASES = [
     for name, several in SHORT.items()
     for arguments in several
 ]
+
+
+@pytest.fixture(autouse=True)
+def few_blocks(monkeypatch):
+    """The recipes' networks with fewer blocks: engines take their time to compile each."""
+    for name, few in (("resnet20", {"depths": (1, 1, 1)}), ("vit_tiny_patch16", {"depth": 2})):
+        sizes = importlib.import_module(catalog.FAMILIES[catalog.family_of(name)]).SIZES
+        monkeypatch.setitem(sizes, name, sizes[name] | few)
 
 
 @pytest.mark.parametrize(("name", "arguments"), CASES)

@@ -5,6 +5,7 @@
 `set_seed`, `get_random_state`, `set_random_state`, `peak_memory`                       the process
 `fused_attention`, `written_at`                                                        kernels that Keras does not reach
 `lean_call`, `Decoder`                                                                 writing symbol by symbol
+`Program`                                                                              an agent's steps, compiled
 """
 
 import importlib
@@ -30,3 +31,4 @@ fused_attention = _engine.fused_attention
 written_at = _engine.written_at
 lean_call = _engine.lean_call
 Decoder = _engine.Decoder
+Program = _engine.Program

@@ -233,3 +233,53 @@ class Decoder:
         """
         index, state = self._advance(values_of(self.variables), state, jnp.int32(index), jnp.int32(until))
         return int(index), state
+
+
+class Program:
+    """A function of arrays that reads variables and may change them, as one compiled program.
+
+    Args:
+        function: takes tensors, or dictionaries of them, and gives a dictionary of tensors.
+        variables: all that it reads.
+        changing: whether it changes them. Their buffers are not donated: two of them may share one.
+    """
+
+    def __init__(self, function, variables, changing=False):
+        self.variables = variables = list({id(variable): variable for variable in variables}.values())
+        self.changing = changing
+
+        def run(values, *arrays):
+            with keras.StatelessScope(zip(variables, values), collect_losses=True) as scope:
+                results = function(*arrays)
+                values = [scope.get_current_value(variable) for variable in variables] if changing else []
+            return values, results
+
+        def over(values, data, rows):
+            def part(values, row):
+                return run(values, keras.tree.map_structure(lambda x: jnp.take(x, row, axis=0), data))
+
+            return jax.lax.scan(part, values, rows)
+
+        self._run, self._over = jax.jit(run), jax.jit(over)
+
+    def __call__(self, *arrays):
+        """What the function gives."""
+        return self._finish(*self._run(values_of(self.variables), *arrays))
+
+    def over(self, data, rows):
+        """The function of part after part of `data`, each seeing what the one before changed, in one call.
+
+        Args:
+            data: a dictionary of arrays of one length.
+            rows: int32 `(n, m)`: the m places in the data that each of n parts has.
+
+        Returns:
+            What it gives for each, stacked: `(n, …)`.
+        """
+        return self._finish(*self._over(values_of(self.variables), data, rows))
+
+    def _finish(self, values, results):
+        if self.changing:
+            for variable, value in zip(self.variables, values):
+                variable._value = value
+        return results

@@ -141,3 +141,56 @@ class Decoder:
         """
         index, state = self._advance(state, tf.constant(index), tf.constant(until))
         return int(index), state
+
+
+class Program:
+    """A function of arrays that reads variables and may change them, as one compiled program.
+
+    Args:
+        function: takes tensors, or dictionaries of them, and gives a dictionary of tensors.
+        variables: all that it reads.
+        changing: whether it changes them.
+    """
+
+    def __init__(self, function, variables, changing=False):
+        def over(data, rows):
+            def part(row):
+                return function(keras.tree.map_structure(lambda x: tf.gather(x, row), data))
+
+            def body(i, found):
+                results = part(rows[i])
+                return i + 1, {name: found[name].write(i, value) for name, value in results.items()}
+
+            count = rows.shape[0]
+            first = part(rows[0])  # by itself: it tells what the results look like
+            found = {
+                name: tf.TensorArray(value.dtype, count, element_shape=value.shape).write(0, value)
+                for name, value in first.items()
+            }
+            _, found = tf.while_loop(lambda i, _: i < count, body, (1, found), parallel_iterations=1)
+            return {name: array.stack() for name, array in found.items()}
+
+        # One pass of a small network takes XLA longer to start than to compute; a loop of them it makes shorter.
+        self._run = tf.function(function, autograph=False)
+        self._over = tf.function(over, jit_compile=True, autograph=False)
+        self._made = {}  # looking up a function by its arguments takes TensorFlow longer than calling it
+
+    def __call__(self, *arrays):
+        """What the function gives."""
+        key = tuple((x.shape, x.dtype) for x in keras.tree.flatten(arrays))
+        arrays = keras.tree.map_structure(tf.convert_to_tensor, arrays)
+        if key not in self._made:
+            self._made[key] = self._run.get_concrete_function(*arrays)
+        return self._made[key](*arrays)
+
+    def over(self, data, rows):
+        """The function of part after part of `data`, each seeing what the one before changed, in one call.
+
+        Args:
+            data: a dictionary of arrays of one length.
+            rows: int32 `(n, m)`: the m places in the data that each of n parts has.
+
+        Returns:
+            What it gives for each, stacked: `(n, …)`.
+        """
+        return self._over(*keras.tree.map_structure(tf.convert_to_tensor, (data, rows)))

@@ -207,3 +207,43 @@ class Decoder:
         while index < until and not ("ended" in state and state["ended"].all()):
             state, index = self._step(state, index, 1), index + 1
         return index, state
+
+
+def _tensors(arrays):
+    """Arrays or a dictionary of them as tensors; `keras.tree` takes longer than a small network."""
+    if isinstance(arrays, dict):
+        return {name: keras.ops.convert_to_tensor(values) for name, values in arrays.items()}
+    return keras.ops.convert_to_tensor(arrays)
+
+
+class Program:
+    """A function of arrays that reads variables and may change them, run without a graph.
+
+    Args:
+        function: takes tensors, or dictionaries of them, and gives a dictionary of tensors.
+        variables: all that it reads.
+        changing: whether it changes them.
+    """
+
+    def __init__(self, function, variables, changing=False):
+        self._function, self._mode = function, torch.no_grad if changing else torch.inference_mode
+
+    def __call__(self, *arrays):
+        """What the function gives."""
+        with self._mode():
+            return self._function(*map(_tensors, arrays))
+
+    def over(self, data, rows):
+        """The function of part after part of `data`, each seeing what the one before changed.
+
+        Args:
+            data: a dictionary of arrays of one length.
+            rows: int32 `(n, m)`: the m places in the data that each of n parts has.
+
+        Returns:
+            What it gives for each, stacked: `(n, …)`.
+        """
+        with self._mode():
+            data, rows = _tensors(data), _tensors(rows)
+            found = [self._function({name: values[row] for name, values in data.items()}) for row in rows]
+            return {name: torch.stack([results[name] for results in found]) for name in found[0]}

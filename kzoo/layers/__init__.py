@@ -19,7 +19,9 @@ from kzoo.layers.non_local import NonLocal
 from kzoo.layers.patch_embedding import ClassToken, PatchEmbedding, PositionEmbedding, SinePositionEncoding
 from kzoo.layers.positions import ALiBi, RotaryPosition, T5Position
 from kzoo.layers.positions_relative import DisentangledPosition, ShawPosition, TransformerXLPosition
+from kzoo.layers.spectral_normalization import SpectralNormalization
 from kzoo.layers.squeeze_excite import SqueezeExcite
+from kzoo.layers.time_embedding import TimeEmbedding
 from kzoo.layers.variational import VariationalConv2D, VariationalDense
 from kzoo.layers.vector_quantizer import VectorQuantizer, VectorQuantizerEMA
 from kzoo.layers.weight_normalization import WeightNormalization
@@ -56,8 +58,10 @@ __all__ = [
     "ShawPosition",
     "SinePositionEncoding",
     "SpatialAttention",
+    "SpectralNormalization",
     "SqueezeExcite",
     "T5Position",
+    "TimeEmbedding",
     "TransformerXLPosition",
     "VariationalConv2D",
     "VariationalDense",

@@ -74,7 +74,7 @@ class NonSaturatingGAN(MinimaxGAN):
 class WassersteinGAN(AdversarialLoss):
     """Critic `f - r`, generator `-f`. Arjovsky, Chintala and Bottou (2017), arXiv:1701.07875.
 
-    The critic must be kept Lipschitz: by a gradient penalty (arXiv:1704.00028), `keras.layers.SpectralNormalization` or
+    The critic must be kept Lipschitz: by a gradient penalty (arXiv:1704.00028), `kzoo.layers.SpectralNormalization` or
     clipped weights.
     """
 

@@ -6,6 +6,7 @@ from kzoo.metrics.dice import DiceScore
 from kzoo.metrics.entities import EntityF1
 from kzoo.metrics.frechet import FrechetDistance
 from kzoo.metrics.image_quality import PSNR, SSIM
+from kzoo.metrics.manifold import ManifoldPrecisionRecall
 from kzoo.metrics.perplexity import Perplexity
 from kzoo.metrics.ranking import NDCG, HitRate
 from kzoo.metrics.summaries import ROUGE
@@ -27,6 +28,7 @@ __all__ = [
     "ExpectedCalibrationError",
     "FrechetDistance",
     "HitRate",
+    "ManifoldPrecisionRecall",
     "MaximumCalibrationError",
     "Perplexity",
     "TokenF1",

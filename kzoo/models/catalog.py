@@ -46,6 +46,11 @@ FAMILIES = {
     "bert": "kzoo.models.text.bert",
     "translation": "kzoo.models.text.translation",
     "text_classifier": "kzoo.models.text.text_classifier",
+    "autoencoder": "kzoo.models.generative.autoencoder",
+    "vae": "kzoo.models.generative.vae",
+    "vq_vae": "kzoo.models.generative.vq_vae",
+    "dcgan": "kzoo.models.generative.dcgan",
+    "diffusion_unet": "kzoo.models.generative.diffusion_unet",
 }
 USUAL = {"image_shape": (224, 224, 3), "num_classes": 1000}
 
@@ -58,7 +63,7 @@ def list_models(
     Args:
         pattern: as in a shell: `"resnet*"`.
         family: only this family's.
-        kind: only those of one kind of data: `"vision"` or `"text"`.
+        kind: only those of one kind: `"vision"`, `"text"`, `"generative"` …
         min_parameters, max_parameters: of the model at its published image size and number of classes. Models that
             have neither, such as `mlp`, are left out.
         pretrained: `True` for those with published weights, `False` for those without.

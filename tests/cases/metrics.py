@@ -59,6 +59,7 @@ SEGMENTS = [(integers(4, 2, 6, 5, seed=s), draw(2, 6, 5, 4, seed=s)) for s in ra
 PICTURES = [images(s) for s in range(2)]
 # Far apart: between near ones the distance is a small difference of large traces.
 FEATURES = [(draw(20, 8, seed=s), 3.0 * draw(20, 8, seed=s + 5) + 2.0) for s in range(2)]
+NEAR = [(draw(30, 3, seed=s), draw(25, 3, seed=s + 5) + 0.5) for s in range(2)]
 RANKINGS = [(integers(3, 5, 8, seed=s), draw(5, 8, seed=s)) for s in range(2)]
 REFERENCES = ["the cat sat on the mat", "a quick brown fox jumps", "hello there world again"]
 HYPOTHESES = ["the cat is on the mat", "the quick brown fox jumped", "hello there world again"]
@@ -84,6 +85,7 @@ METRICS = {
     "SSIM, reflect": lambda: (metrics.SSIM(padding="reflect"), PICTURES),
     "FrechetDistance": lambda: (metrics.FrechetDistance(dim=8), FEATURES),
     "FrechetDistance, extractor": lambda: (metrics.FrechetDistance(doubled()), FEATURES),
+    "ManifoldPrecisionRecall": lambda: (metrics.ManifoldPrecisionRecall(), NEAR),
     "NDCG": lambda: (metrics.NDCG(), RANKINGS),
     "NDCG, exponential at 3": lambda: (metrics.NDCG(3, exponential=True), RANKINGS),
     "HitRate": lambda: (metrics.HitRate(2), RANKINGS),

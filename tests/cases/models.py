@@ -5,6 +5,8 @@ import importlib
 import sys
 from pathlib import Path
 
+from cases import diffusion, generative
+
 import kzoo
 
 VISION = Path(__file__).parents[1] / "vision"
@@ -53,6 +55,8 @@ def tiny_text(name):
 
 
 MODELS |= {name: functools.partial(tiny_text, name) for name in TEXT}
+MODELS |= {name: functools.partial(generative.network, name) for name in generative.SIZES}
+MODELS["diffusion_unet_small"] = functools.partial(diffusion.network, (4, 4, 2), 4)
 
 
 def without_a_case():

@@ -2,6 +2,9 @@
 
 import keras
 import numpy as np
+from agents import agent_of, batch_for
+from cases.diffusion import DIFFUSION
+from cases.generative import GENERATIVE
 
 import kzoo
 from kzoo.optimizers import schedules
@@ -42,11 +45,24 @@ def _capsules():
     return learner, (rng.uniform(size=(12, 7, 6, 2)), rng.integers(0, 3, 12))
 
 
-# Each makes a compiled learner and the data of a `fit`.
+def _agent(kind):
+    return agent_of(kind, keras.optimizers.SGD(0.05)), batch_for(kind)
+
+
+# Each makes a compiled learner and the data of a `fit`, and may say how to `fit`.
 LEARNERS = {
+    "ActorCritic": lambda: _agent("actor_critic"),
     "CapsuleNetwork": _capsules,
+    "DQN": lambda: _agent("dqn"),
+    "DQN, duelling": lambda: _agent("dqn_duelling"),
+    "PPO": lambda: _agent("ppo"),
+    "PPO, continuous": lambda: _agent("ppo_continuous"),
+    "Reinforce": lambda: _agent("reinforce"),
+    "Reinforce, without a baseline": lambda: _agent("reinforce_plain"),
     "SharpnessAware": lambda: _sharpness_aware(False),
     "SharpnessAware, adaptive": lambda: _sharpness_aware(True),
+    **DIFFUSION,
+    **GENERATIVE,
 }
 SCHEDULES = {
     "Chain": lambda: schedules.Chain([0.1, _fall(), 0.01], [5, 15]),

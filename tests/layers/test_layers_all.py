@@ -67,8 +67,12 @@ def test_in_mixed_precision_values_and_gradients_are_finite_and_weights_stay_flo
         assert keras.backend.standardize_dtype(outputs.dtype) == "float16"
         return ops.sum(ops.square(ops.cast(outputs, "float32"))) + sum(layer.losses, ops.zeros(()))
 
-    value, gradient = computed(kzoo.value_and_grad(loss), first)
-    assert np.isfinite(value) and np.isfinite(gradient).all()
+    if first.dtype.kind == "f":
+        value, gradient = computed(kzoo.value_and_grad(loss), first)
+        assert np.isfinite(gradient).all()
+    else:  # whole numbers have no gradient
+        value = computed(loss, first)
+    assert np.isfinite(value)
     assert {"float32"} == {w.dtype for w in layer.weights if keras.backend.is_float_dtype(w.dtype)} | {
         "float32"
     }

@@ -267,6 +267,7 @@ CONFIGURED = {
         "padding": "reflect",
     },
     "FrechetDistance": {"dim": 5},
+    "ManifoldPrecisionRecall": {"neighbours": 5},
     "NDCG": {"k": 4, "exponential": True},
     "HitRate": {"k": 4},
 }

@@ -1,6 +1,6 @@
 """How far kzoo's networks with another library's weights are from that library's, on the engine of `KERAS_BACKEND`.
 
-`python tests/vision/equal.py FOLDER OUT.json [--sources | --families]`, after `oracle.py FOLDER`. Also by hand:
+`python tests/vision/equal.py FOLDER OUT.json SIZES [--sources | --families]`, after `oracle.py FOLDER`. Also by hand:
 `python tests/vision/equal.py --both resnet` makes the oracle and compares on the engine in use.
 """
 
@@ -22,12 +22,12 @@ from kzoo.models import catalog
 from kzoo.weights import load, load_weights
 
 
-def distances(case, folder):
-    """Output name to max |a - b| over max |b|, at both sizes."""
+def distances(case, folder, sizes=2):
+    """Output name to max |a - b| over max |b|, at each size."""
     found, ours, theirs = {}, None, None
     family = catalog.family_of(case.model)
     source = load.source_of(family, case.source)
-    for i, size in enumerate(case.sizes):
+    for i, size in enumerate(case.sizes[:sizes]):
         if case.source == "keras":
             theirs = _keras_model(case, folder, size, theirs)
         before, arguments = ours, {**source.arguments, **case.ours}
@@ -102,8 +102,9 @@ def main():
                 name, value = max(worst.items(), key=lambda item: item[1])
                 sys.stdout.write(f"{case.key:45} {value:.1e} at {name}\n")
         return
-    folder, out, *part = sys.argv[1:]
-    Path(out).write_text(json.dumps({case.key: distances(case, Path(folder)) for case in chosen(*part)}))
+    folder, out, sizes, *part = sys.argv[1:]
+    found = {case.key: distances(case, Path(folder), int(sizes)) for case in chosen(*part)}
+    Path(out).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 `oracle.py` makes their random networks in one process, `equal.py` compares in one process per engine:
 `python tests/vision/equal.py --both FAMILY` compares all of a family's on the engine in use. The suite compares one
-network of each family and source on PyTorch and one of each family on the others; with `KZOO_ALL_NETWORKS=1`
-(`make oracles`) every network on every engine.
+network of each family and source on PyTorch and one of each family on the others, on JAX, which compiles each for
+seconds, at one image size; with `KZOO_ALL_NETWORKS=1` (`make oracles`) every network on every engine at two.
 """
 
 import json
@@ -47,6 +47,8 @@ PARTS = {
     name: ["--sources" if name == "torch" else "--families"] * (not EVERYTHING) for name in engine.ENGINES
 }
 
+SIZES = {"tensorflow": 2, "torch": 2, "jax": 1}
+
 
 def test_logits_and_features_are_theirs(tmp_path):
     """In one test: one worker makes the oracles once."""
@@ -54,7 +56,7 @@ def test_logits_and_features_are_theirs(tmp_path):
     wrong = {}
     for name in engine.installed():
         out = tmp_path / f"{name}.json"
-        run("equal.py", name, tmp_path, out, *PARTS[name])
+        run("equal.py", name, tmp_path, out, 2 if EVERYTHING else SIZES[name], *PARTS[name])
         found = json.loads(out.read_text())
         assert list(found) == [case.key for case in oracle.chosen(*PARTS[name])]
         for case, distances in found.items():

@@ -1,0 +1,32 @@
+"""Agents among environments: a room for what happens outside the network.
+
+`kzoo.learners` has the agents' updates, `kzoo.models.rl` their networks. Here they live through something: Gymnasium's
+environments stepped together, replay buffers, the training loop with its checkpoints, evaluation and films. It needs
+`pip install 'kzoo[rl]'`.
+"""
+
+from kzoo.rl.film import film
+from kzoo.rl.finishing import finish, row_of
+from kzoo.rl.loops import OffPolicy, OnPolicy, WholeEpisodes
+from kzoo.rl.replay import PrioritisedReplay, Replay
+from kzoo.rl.rollout import Environments, Episodes, Rollouts
+from kzoo.rl.training import Checkpoints, evaluate, train
+from kzoo.rl.wrappers import make
+
+__all__ = [
+    "Checkpoints",
+    "Environments",
+    "Episodes",
+    "OffPolicy",
+    "OnPolicy",
+    "PrioritisedReplay",
+    "Replay",
+    "Rollouts",
+    "WholeEpisodes",
+    "evaluate",
+    "film",
+    "finish",
+    "make",
+    "row_of",
+    "train",
+]

@@ -1,0 +1,84 @@
+"""REINFORCE: a policy that learns from whole episodes, with a baseline and without.
+
+Task       keep the pole upright (CartPole-v1), or any environment of vectors or images
+Data       what the agent lives through; packages: pip install 'kzoo[rl]'
+Paper      Williams (1992), Simple statistical gradient-following algorithms; 500 is the most that CartPole-v1 gives
+Command    kzoo run reinforce --backend jax --seeds 3
+Score      CartPole-v1, 3 seeds, jax: return 489.7400, lowest 475.0700 in 4.0 min*, AMD EPYC, 2 cores
+           * from start to finish, with whatever else the machine was doing
+"""
+
+import functools
+
+import keras
+
+import kzoo
+from kzoo import recipes, rl
+from kzoo.learners import Reinforce
+from kzoo.models.rl import actor_critic
+from kzoo.runs import Run
+
+
+def agent_for(environments, options):
+    """An untrained agent for the spaces of these environments."""
+    network = actor_critic(
+        environments.observation_space.shape,
+        environments.num_actions,
+        continuous=environments.continuous,
+        value=options["baseline"],
+    )
+    agent = Reinforce(network, entropy_weight=options["entropy_weight"], name="reinforce")
+    agent.compile(keras.optimizers.Adam(options["learning_rate"], global_clipnorm=1.0))
+    return agent
+
+
+def train(seed, options, run):
+    """Trains with one seed, or takes up where it stopped, and gives its part of the run."""
+    kzoo.set_seed(seed)
+    environments = rl.Environments(options["environment"], options["environments"], seed=seed)
+    agent = agent_for(environments, options)
+    loop = rl.WholeEpisodes(agent, environments, discount=options["discount"], seed=seed)
+    history = rl.train(
+        loop,
+        options["steps"],
+        folder=run.path(f"resume-{seed}"),
+        report=max(1, options["steps"] // 50),
+        configuration=options | {"seed": seed},
+        log=run.log,
+        verbose=recipes.verbosity(),
+    )
+    agent.network.save_weights(run.path(f"seed-{seed}.weights.h5"))
+    returns = rl.evaluate(agent, options["environment"], options["episodes"])
+    return rl.row_of(returns, history, environments)
+
+
+def main(
+    environment: str = "CartPole-v1",
+    steps: int = 400_000,
+    environments: int = 8,
+    baseline: bool = True,
+    learning_rate: float = 3e-3,
+    discount: float = 0.99,
+    entropy_weight: float = 0.0,
+    episodes: int = 100,
+    seeds: int = 1,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Trains with so many seeds and evaluates each over `episodes` that training did not see.
+
+    `steps` are of all `environments` together; each of these plays one episode before a step of the optimizer.
+    """
+    options = dict(locals())
+    recipes.check_positive(steps=steps, environments=environments, episodes=episodes, seeds=seeds)
+    kind, engine = "baseline" if baseline else "plain", keras.config.backend()
+    run = Run("reinforce", f"{environment.replace('/', '_')}-{kind}-{engine}", options)
+    rows = {
+        one: run.once(f"seed {one}", functools.partial(train, one, options, run))
+        for one in range(seed, seed + seeds)
+    }
+    agent = agent_for(rl.Environments(environment), options)
+    return rl.finish(run, rows, agent, environment, f"REINFORCE on {environment} ({engine})")
+
+
+if __name__ == "__main__":
+    raise SystemExit(recipes.run(main))
