@@ -53,6 +53,28 @@ def test_two_epochs_a_kill_and_two_more_equal_four(tmp_path):
     assert not (tmp_path / "killed" / "resume").exists()
 
 
+def test_a_state_that_is_kept_ends_the_next_fit_at_once(tmp_path):
+    x, y = toy_data(32)
+
+    def fitted():
+        kzoo.set_seed(1)
+        model = keras.Sequential([keras.Input((x.shape[1],)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        resume = Resume(tmp_path / "resume", keep=True)
+        epochs = []
+        count = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epochs.append(epoch))
+        model.fit(x, y[:, :1], epochs=2, verbose=0, shuffle=False, callbacks=[resume, count])
+        return model, resume, epochs
+
+    first, _, trained = fitted()
+    again, resume, none = fitted()  # what came after the training was interrupted
+    assert trained == [0, 1] and none == [] and len(resume.history["loss"]) == 2
+    for ours, theirs in zip(again.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    resume.clear()
+    assert not (tmp_path / "resume").exists()
+
+
 def test_a_plain_keras_model_resumes_too(tmp_path):
     x, y = toy_data(64)
 

@@ -19,7 +19,7 @@ class Resume(keras.callbacks.Callback):
 
     Beyond `keras.callbacks.BackupAndRestore` it keeps the seeds of random layers, PyTorch's own generator, the history
     and the epoch of the data, so that an interrupted training ends in the same weights. A state is written aside and
-    renamed: a kill at any moment leaves the last whole one. It is removed when `fit` ends.
+    renamed: a kill at any moment leaves the last whole one. It is removed when `fit` ends, unless it is to be kept.
 
     Args:
         folder: where the states go.
@@ -27,17 +27,19 @@ class Resume(keras.callbacks.Callback):
         configuration: what the training depends on, as JSON. A state left by another configuration is not used.
         best: a name of the logs, such as `"val_accuracy"`: when `fit` ends, the model gets the weights of the epoch in
             which it was greatest, the first of several.
+        keep: whether the last state stays when `fit` ends, so that what comes after it can be gone on with too: a kill
+            then costs no training. `clear()` removes it.
 
     Attributes:
         history: log name to its values, from the first epoch on, also those of interrupted calls.
     """
 
-    def __init__(self, folder, data=None, configuration=None, best=None):
+    def __init__(self, folder, data=None, configuration=None, best=None, keep=False):
         super().__init__()
         self.folder = Path(folder)
         self.data = data
         self.configuration = json.loads(json.dumps(configuration))
-        self.best = best
+        self.best, self.keep = best, keep
         self.history = {}
 
     def on_train_begin(self, logs=None):
@@ -113,6 +115,11 @@ class Resume(keras.callbacks.Callback):
         self.model._initial_epoch = None
         if self.best is not None and (states := list(self.folder.glob("epoch-*"))):
             _load(self.model, states[-1], "best")
+        if not self.keep:
+            self.clear()
+
+    def clear(self):
+        """Removes the states."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -112,7 +112,8 @@ class AdversarialNetworks(Learner):
         logs = {name: sum(each[name] for each in logs) / steps for name in logs[0]}
         logs["generator_loss"] = self._generator_step(shares[0])
         if self.averaged is not None:
-            self._follow()
+            steps = self.optimizers["generator"].iterations
+            generated.follow(self.averaged, self.generator, self.average, steps)
         return logs
 
     def _critic_step(self, share):
@@ -166,14 +167,6 @@ class AdversarialNetworks(Learner):
         # The root has no slope at 0.
         norm = ops.sqrt(ops.sum(ops.square(slope), axis=(1, 2, 3)) + 1e-12)
         return ops.mean(ops.square(norm - 1.0))
-
-    def _follow(self):
-        """Moves the average; at first faster, so that the initial weights are soon forgotten."""
-        count = ops.cast(self.optimizers["generator"].iterations, self.variable_dtype)
-        decay = ops.minimum(ops.cast(self.average, self.variable_dtype), (1.0 + count) / (10.0 + count))
-        for mean, weight in zip(self.averaged.weights, self.generator.weights):
-            rate = ops.cast(decay, mean.dtype)
-            mean.assign(rate * mean.value + (1.0 - rate) * ops.cast(weight.value, mean.dtype))
 
     def get_config(self):
         model = keras.saving.serialize_keras_object(self.model)

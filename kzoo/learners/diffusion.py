@@ -100,7 +100,7 @@ class Diffusion(Learner):
             lambda: self._loss(self.model(inputs, training=True), target, weights),
             self.model.trainable_variables,
         )
-        self._follow()
+        generated.follow(self.average, self.model, self.ema_momentum, self.optimizers["default"].iterations)
         return {"loss": value}
 
     def evaluate_step(self, data):
@@ -143,14 +143,6 @@ class Diffusion(Learner):
         if weights is not None:
             squares = squares * ops.cast(weights, squares.dtype)
         return ops.mean(squares)
-
-    def _follow(self):
-        """Moves the average's weights towards the model's."""
-        n = ops.cast(self.optimizers["default"].iterations, "float32")
-        momentum = ops.minimum(self.ema_momentum, (1 + n) / (10 + n))
-        for mean, weight in zip(self.average.weights, self.model.weights, strict=True):
-            keep = ops.cast(momentum, mean.dtype)
-            mean.assign(keep * mean + (1 - keep) * ops.cast(weight, mean.dtype))
 
     # ------------------------------------------------------------------ images and codes
 

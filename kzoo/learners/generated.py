@@ -134,3 +134,19 @@ def checked_labels(network, labels, count, num_classes):
         raise ValueError(f"give one label, or {count} of them. Received: labels of shape {labels.shape}")
     check_classes(labels, num_classes)
     return np.broadcast_to(labels, (count,)).astype("int32")
+
+
+def follow(mean, model, momentum, steps):
+    """Moves a network's weights towards another's, at first faster, so that the initial ones are soon forgotten.
+
+    Args:
+        mean: the network that follows.
+        model: the one that is trained.
+        momentum: what is kept of the mean; in the first steps n it is (1 + n) / (10 + n), if that is less.
+        steps: n, a tensor or variable.
+    """
+    n = ops.cast(steps, "float32")
+    momentum = ops.minimum(momentum, (1 + n) / (10 + n))
+    for average, weight in zip(mean.weights, model.weights, strict=True):
+        keep = ops.cast(momentum, average.dtype)
+        average.assign(keep * average + (1 - keep) * ops.cast(weight, average.dtype))

@@ -6,7 +6,7 @@ environments stepped together, replay buffers, the training loop with its checkp
 """
 
 from kzoo.rl.film import film
-from kzoo.rl.finishing import finish, row_of
+from kzoo.rl.finishing import run_seeds
 from kzoo.rl.loops import OffPolicy, OnPolicy, WholeEpisodes
 from kzoo.rl.replay import PrioritisedReplay, Replay
 from kzoo.rl.rollout import Environments, Episodes, Rollouts
@@ -25,8 +25,7 @@ __all__ = [
     "WholeEpisodes",
     "evaluate",
     "film",
-    "finish",
     "make",
-    "row_of",
+    "run_seeds",
     "train",
 ]

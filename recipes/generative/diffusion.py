@@ -91,20 +91,10 @@ def main(
         warmup_steps=max(1, len(train) // 4),
     )
     learner.compile(keras.optimizers.Adam(rate))
-    resume = Resume(run.path("resume"), data=train, configuration=configuration)
+    resume = Resume(run.path("resume"), data=train, configuration=configuration, keep=True)
     learner.fit(train, epochs=epochs, callbacks=[resume, run.log], verbose=recipes.verbosity())
     trained = run.seconds
     kzoo.accelerate(learner.average)
-    run.save(
-        learner.average,
-        figures={"loss": resume.history["loss"][-1]},
-        history=resume.history,
-        model=model,
-        data=images.name,
-        labels=list(images.labels),
-        preprocessing=preprocessing.to_dict(),
-        outputs=target,
-    )
 
     judge = Judge.trained(images, run.folder, epochs=judge_epochs, seed=seed)
     x, y = images.test
@@ -124,9 +114,12 @@ def main(
         "training_seconds": round(trained, 1),
         "seconds": round(run.seconds, 1),
     }
-    run.finish(figures=figures, model=model, data=images.name, parameters=unet.count_params())
     draw(learner, images.labels, steps, guidance, run)
     plots.curves(resume.history, run.path("curves.png"), title=f"{model} on {images.name} ({engine})")
+    told = dict(preprocessing=preprocessing.to_dict(), outputs=target)
+    told |= dict(model=model, data=images.name, labels=list(images.labels))
+    run.save(learner.average, figures=figures, history=resume.history, **told)
+    resume.clear()
     return figures
 
 

@@ -102,7 +102,7 @@ def main(
     learner.compile(optimizers=adam)
     # Before the state: a frame too many is cut off when a run goes on, a missing one would be missed.
     film = Film(run.path("film.npy"), np.arange(10) % classes if conditional else None)
-    resume = Resume(run.path("resume"), data=train, configuration=configuration)
+    resume = Resume(run.path("resume"), data=train, configuration=configuration, keep=True)
     learner.fit(train, epochs=epochs, callbacks=[film, resume, run.log], verbose=recipes.verbosity())
 
     asked = np.arange(judged) % classes if conditional else None
@@ -124,6 +124,7 @@ def main(
         figures["asked_class_accuracy"] = float(np.mean(seen == asked))
     told = dict(model=model, data=images.name, labels=list(images.labels), outputs="images")
     run.save(learner, figures=figures, history=resume.history, **told)
+    resume.clear()
     title = f"{kind} on {images.name} ({engine})"
     sheet = learner.sample(100, np.repeat(np.arange(10) % classes, 10) if conditional else None)
     plots.mosaic(sheet, run.path("samples.png"), 10, images.labels[:10] if conditional else (), title=title)

@@ -94,7 +94,7 @@ def main(
     )
     # Both losses count alike where an image's is a share of what there is to explain.
     network.compile(keras.optimizers.Adam(schedule), "mse", loss_weights=1 / float(x.var()))
-    resume = Resume(run.path("resume"), configuration=configuration)
+    resume = Resume(run.path("resume"), configuration=configuration, keep=True)  # the prior comes after it
     network.fit(
         x,
         x,
@@ -122,6 +122,7 @@ def main(
     told = dict(model=model, data=images.name, labels=list(images.labels), outputs="images")
     history = {**resume.history, **{f"prior_{name}": values for name, values in prior_history.items()}}
     run.save(network, figures=figures, history=history, preprocessing=prepare.to_dict(), **told)
+    resume.clear()
 
     title = f"{images.name} as {codes[0].size} codes of {num_codes} ({engine})"
     pairs = np.concatenate([x_test[:10], rebuilt[:10]])

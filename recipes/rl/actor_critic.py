@@ -9,19 +9,17 @@ Score      CartPole-v1, 3 seeds, jax: return 499.9267, lowest 499.7800 in 2.9 mi
            * from start to finish, with whatever else the machine was doing
 """
 
-import functools
-
 import keras
 
-import kzoo
 from kzoo import recipes, rl
 from kzoo.learners import ActorCritic
 from kzoo.models.rl import actor_critic
 from kzoo.runs import Run
 
 
-def agent_for(environments, options):
-    """An untrained agent for the spaces of these environments."""
+def loop_for(seed, options):
+    """Environments and an untrained agent for their spaces, in the loop that trains it."""
+    environments = rl.Environments(options["environment"], options["environments"], seed=seed)
     network = actor_critic(
         environments.observation_space.shape,
         environments.num_actions,
@@ -31,28 +29,8 @@ def agent_for(environments, options):
     updates = max(1, options["steps"] // (options["length"] * options["environments"]))
     rate = keras.optimizers.schedules.PolynomialDecay(options["learning_rate"], updates, 0.0)
     agent.compile(keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-5, global_clipnorm=0.5))
-    return agent
-
-
-def train(seed, options, run):
-    """Trains with one seed, or takes up where it stopped, and gives its part of the run."""
-    kzoo.set_seed(seed)
-    environments = rl.Environments(options["environment"], options["environments"], seed=seed)
-    agent = agent_for(environments, options)
-    rates = dict(discount=options["discount"], trace=options["trace"])
-    loop = rl.OnPolicy(agent, environments, length=options["length"], seed=seed, **rates)
-    history = rl.train(
-        loop,
-        options["steps"],
-        folder=run.path(f"resume-{seed}"),
-        report=max(1, options["steps"] // 50),
-        configuration=options | {"seed": seed},
-        log=run.log,
-        verbose=recipes.verbosity(),
-    )
-    agent.network.save_weights(run.path(f"seed-{seed}.weights.h5"))
-    returns = rl.evaluate(agent, options["environment"], options["episodes"])
-    return rl.row_of(returns, history, environments)
+    names = ("length", "discount", "trace")
+    return rl.OnPolicy(agent, environments, seed=seed, **{one: options[one] for one in names})
 
 
 def main(
@@ -78,12 +56,8 @@ def main(
     )
     engine = keras.config.backend()
     run = Run("actor_critic", f"{environment.replace('/', '_')}-{engine}", options)
-    rows = {
-        one: run.once(f"seed {one}", functools.partial(train, one, options, run))
-        for one in range(seed, seed + seeds)
-    }
-    agent = agent_for(rl.Environments(environment), options)
-    return rl.finish(run, rows, agent, environment, f"A2C on {environment} ({engine})")
+    title = f"A2C on {environment} ({engine})"
+    return rl.run_seeds(run, options, lambda one: loop_for(one, options), title)
 
 
 if __name__ == "__main__":

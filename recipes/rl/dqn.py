@@ -9,11 +9,8 @@ Command    kzoo run dqn --backend jax --seeds 3
 Score      not run in full yet
 """
 
-import functools
-
 import keras
 
-import kzoo
 from kzoo import recipes, rl
 from kzoo.learners import DQN
 from kzoo.models.rl import q_network
@@ -42,30 +39,20 @@ PICTURES = dict(
 )
 
 
-def agent_for(environments, options):
-    """An untrained agent for the spaces of these environments."""
-    if environments.continuous:
-        raise ValueError(f"DQN needs choices to act. Received: {environments.action_space}")
-    shape = environments.observation_space.shape
-    network = q_network(shape, environments.num_actions, duelling=options["duelling"])
-    clip = None if len(shape) == 1 else 1.0
+def loop_for(seed, options):
+    """An environment and an untrained agent for its spaces, in the loop that trains it."""
+    environments = rl.Environments(options["environment"], seed=seed)
+    space = environments.observation_space
+    network = q_network(space.shape, environments.num_actions, duelling=options["duelling"])
+    clip = None if len(space.shape) == 1 else 1.0
     agent = DQN(network, double=options["double"], error_clip=clip, name="dqn")
     updates, rate = max(1, options["steps"] // options["every"]), options["learning_rate"]
     schedule = keras.optimizers.schedules.PolynomialDecay(rate, updates, rate / 20)
     agent.compile(keras.optimizers.Adam(schedule, global_clipnorm=10.0))
-    return agent
-
-
-def train(seed, options, run):
-    """Trains with one seed, or takes up where it stopped, and gives its part of the run."""
-    kzoo.set_seed(seed)
-    environments = rl.Environments(options["environment"], seed=seed)
-    agent = agent_for(environments, options)
-    space = environments.observation_space
     kind = rl.PrioritisedReplay if options["prioritised"] else rl.Replay
     spans = dict(n_step=options["n_step"], discount=options["discount"])
     names = ("begin", "every", "renew", "batch_size", "exploration")
-    loop = rl.OffPolicy(
+    return rl.OffPolicy(
         agent,
         environments,
         kind(options["capacity"], space.shape, space.dtype, **spans),
@@ -74,21 +61,6 @@ def train(seed, options, run):
         seed=seed,
         **{name: options[name] for name in names},
     )
-    history = rl.train(
-        loop,
-        options["steps"],
-        folder=run.path(f"resume-{seed}"),
-        report=max(1, options["steps"] // 50),
-        configuration=options | {"seed": seed},
-        log=run.log,
-        verbose=recipes.verbosity(),
-    )
-    agent.network.save_weights(run.path(f"seed-{seed}.weights.h5"))
-    at_once = min(25, options["episodes"]) if len(space.shape) == 1 else 1
-    returns = rl.evaluate(
-        agent, options["environment"], options["episodes"], exploring=options["acting"], at_once=at_once
-    )
-    return rl.row_of(returns, history, environments)
 
 
 def main(
@@ -120,15 +92,23 @@ def main(
     """
     given = dict(locals())
     one = rl.Environments(environment)
-    usual = VECTORS if len(one.observation_space.shape) == 1 else PICTURES
+    if one.continuous:
+        raise ValueError(f"DQN needs choices to act. Received: {one.action_space}")
+    pictures = len(one.observation_space.shape) > 1
+    usual = PICTURES if pictures else VECTORS
     options = given | {name: value for name, value in usual.items() if given[name] is None}
     recipes.check_positive(**{name: options[name] for name in (*usual, "n_step", "episodes", "seeds")})
-    agent, engine = agent_for(one, options), keras.config.backend()
+    engine = keras.config.backend()
     run = Run("dqn", f"{environment.replace('/', '_')}-{engine}", options)
-    rows = {
-        i: run.once(f"seed {i}", functools.partial(train, i, options, run)) for i in range(seed, seed + seeds)
-    }
-    return rl.finish(run, rows, agent, environment, f"DQN on {environment} ({engine})")
+    title = f"DQN on {environment} ({engine})"
+    return rl.run_seeds(
+        run,
+        options,
+        lambda one: loop_for(one, options),
+        title,
+        at_once=1 if pictures else 25,
+        exploring=options["acting"],
+    )
 
 
 if __name__ == "__main__":

@@ -9,11 +9,8 @@ Command    kzoo run ppo --backend jax --seeds 3
 Score      not run in full yet
 """
 
-import functools
-
 import keras
 
-import kzoo
 from kzoo import recipes, rl
 from kzoo.learners import PPO
 from kzoo.models.rl import actor_critic
@@ -41,8 +38,10 @@ FORCES = dict(
 )
 
 
-def agent_for(environments, options):
-    """An untrained agent for the spaces of these environments."""
+def loop_for(seed, options, normalise):
+    """Environments and an untrained agent for their spaces, in the loop that trains it."""
+    around = dict(normalise=normalise, discount=options["discount"])
+    environments = rl.Environments(options["environment"], options["environments"], seed=seed, **around)
     network = actor_critic(
         environments.observation_space.shape,
         environments.num_actions,
@@ -53,30 +52,8 @@ def agent_for(environments, options):
     updates = rounds * options["epochs"] * options["minibatches"]
     rate = keras.optimizers.schedules.PolynomialDecay(options["learning_rate"], updates, 0.0)
     agent.compile(keras.optimizers.Adam(rate, epsilon=1e-5, global_clipnorm=0.5))
-    return agent
-
-
-def train(seed, options, normalise, run):
-    """Trains with one seed, or takes up where it stopped, and gives its part of the run."""
-    kzoo.set_seed(seed)
-    name, around = options["environment"], dict(normalise=normalise, discount=options["discount"])
-    environments = rl.Environments(name, options["environments"], seed=seed, **around)
-    agent = agent_for(environments, options)
     names = ("length", "epochs", "minibatches", "discount", "trace")
-    loop = rl.OnPolicy(agent, environments, seed=seed, **{one: options[one] for one in names})
-    history = rl.train(
-        loop,
-        options["steps"],
-        folder=run.path(f"resume-{seed}"),
-        report=max(1, options["steps"] // 50),
-        configuration=options | {"seed": seed},
-        log=run.log,
-        verbose=recipes.verbosity(),
-    )
-    agent.network.save_weights(run.path(f"seed-{seed}.weights.h5"))
-    statistics = environments.statistics
-    returns = rl.evaluate(agent, name, options["episodes"], statistics=statistics, normalise=normalise)
-    return rl.row_of(returns, history, environments)
+    return rl.OnPolicy(agent, environments, seed=seed, **{one: options[one] for one in names})
 
 
 def main(
@@ -100,20 +77,18 @@ def main(
     not given depends on whether actions are choices or forces; of forces observations and rewards are normalised.
     """
     given = dict(locals())
-    one = rl.Environments(environment)
-    usual = FORCES if one.continuous else CHOICES
+    normalise = rl.Environments(environment).continuous
+    usual = FORCES if normalise else CHOICES
     options = given | {name: value for name, value in usual.items() if given[name] is None}
     recipes.check_positive(
         **{name: options[name] for name in (*usual, "episodes", "seeds") if name != "entropy_weight"}
     )
-    engine, normalise = keras.config.backend(), one.continuous
+    engine = keras.config.backend()
     run = Run("ppo", f"{environment.replace('/', '_')}-{engine}", options)
-    rows = {
-        i: run.once(f"seed {i}", functools.partial(train, i, options, normalise, run))
-        for i in range(seed, seed + seeds)
-    }
     title = f"PPO on {environment} ({engine})"
-    return rl.finish(run, rows, agent_for(one, options), environment, title, normalise=normalise)
+    return rl.run_seeds(
+        run, options, lambda one: loop_for(one, options, normalise), title, normalise=normalise
+    )
 
 
 if __name__ == "__main__":

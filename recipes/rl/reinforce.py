@@ -8,19 +8,17 @@ Score      CartPole-v1, 3 seeds, jax: return 489.7400, lowest 475.0700 in 4.0 mi
            * from start to finish, with whatever else the machine was doing
 """
 
-import functools
-
 import keras
 
-import kzoo
 from kzoo import recipes, rl
 from kzoo.learners import Reinforce
 from kzoo.models.rl import actor_critic
 from kzoo.runs import Run
 
 
-def agent_for(environments, options):
-    """An untrained agent for the spaces of these environments."""
+def loop_for(seed, options):
+    """Environments and an untrained agent for their spaces, in the loop that trains it."""
+    environments = rl.Environments(options["environment"], options["environments"], seed=seed)
     network = actor_critic(
         environments.observation_space.shape,
         environments.num_actions,
@@ -29,27 +27,7 @@ def agent_for(environments, options):
     )
     agent = Reinforce(network, entropy_weight=options["entropy_weight"], name="reinforce")
     agent.compile(keras.optimizers.Adam(options["learning_rate"], global_clipnorm=1.0))
-    return agent
-
-
-def train(seed, options, run):
-    """Trains with one seed, or takes up where it stopped, and gives its part of the run."""
-    kzoo.set_seed(seed)
-    environments = rl.Environments(options["environment"], options["environments"], seed=seed)
-    agent = agent_for(environments, options)
-    loop = rl.WholeEpisodes(agent, environments, discount=options["discount"], seed=seed)
-    history = rl.train(
-        loop,
-        options["steps"],
-        folder=run.path(f"resume-{seed}"),
-        report=max(1, options["steps"] // 50),
-        configuration=options | {"seed": seed},
-        log=run.log,
-        verbose=recipes.verbosity(),
-    )
-    agent.network.save_weights(run.path(f"seed-{seed}.weights.h5"))
-    returns = rl.evaluate(agent, options["environment"], options["episodes"])
-    return rl.row_of(returns, history, environments)
+    return rl.WholeEpisodes(agent, environments, discount=options["discount"], seed=seed)
 
 
 def main(
@@ -72,12 +50,8 @@ def main(
     recipes.check_positive(steps=steps, environments=environments, episodes=episodes, seeds=seeds)
     kind, engine = "baseline" if baseline else "plain", keras.config.backend()
     run = Run("reinforce", f"{environment.replace('/', '_')}-{kind}-{engine}", options)
-    rows = {
-        one: run.once(f"seed {one}", functools.partial(train, one, options, run))
-        for one in range(seed, seed + seeds)
-    }
-    agent = agent_for(rl.Environments(environment), options)
-    return rl.finish(run, rows, agent, environment, f"REINFORCE on {environment} ({engine})")
+    title = f"REINFORCE on {environment} ({engine})"
+    return rl.run_seeds(run, options, lambda one: loop_for(one, options), title)
 
 
 if __name__ == "__main__":

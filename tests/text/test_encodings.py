@@ -156,7 +156,9 @@ def test_what_is_no_encoder_is_told(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "roberta"}))
     with pytest.raises(ValueError, match=r"must have model_type='bert'\. Received: 'roberta'"):
         text_encoder(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"has model\.keras, .* or config\.json and model\.safetensors"):
+    with pytest.raises(
+        FileNotFoundError, match=r"has model\.keras, .* or config\.json and model\.safetensors"
+    ):
         text_decoder(tmp_path / "nowhere")
 
 
