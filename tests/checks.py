@@ -330,7 +330,7 @@ def run(path, floatx, only=""):
         checks = {f"{case}{AGAIN}": functools.partial(check, seed=100) for case, check in checks.items()}
     names = tuple(only.removeprefix("-").split(","))
     checks = {case: check for case, check in checks.items() if case.startswith(names) != only.startswith("-")}
-    if only in ("", "-models."):
+    if not only or only.startswith("-"):
         checks |= {"autodiff": check_autodiff, "learner": check_learner}
     for case, check in checks.items():
         arrays |= {f"{case}/{name}": array for name, array in check().items()}

@@ -14,6 +14,12 @@ import kzoo
 from kzoo import engine
 
 pytestmark = pytest.mark.once
+# Curves of these in float32 are compared elsewhere: test_agents_agree.py, test_diffusion_losses.py.
+ELSEWHERE = ("ActorCritic", "DQN", "Diffusion", "LatentSpace", "PPO", "Reinforce")
+CASES = {
+    "float64": "-models.",
+    "float32": "-models.," + ",".join(f"learners.{name}" for name in ELSEWHERE),
+}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +27,7 @@ def arrays(tmp_path_factory):
     """Engine and precision to the arrays of all cases."""
     folder = tmp_path_factory.mktemp("parity")
     return {
-        (name, precision): parity_of.arrays(folder, name, precision, "-models.")
+        (name, precision): parity_of.arrays(folder, name, precision, CASES[precision])
         for name in engine.installed()
         for precision in parity_of.TOLERANCES
     }

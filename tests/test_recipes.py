@@ -273,3 +273,16 @@ def test_the_command_line_follows_from_the_signature():
 def test_a_recipe_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="did you mean image_classification"):
         recipes.load("image_clasification")
+
+
+@pytest.mark.once
+def test_what_is_compared_is_made_for_the_size_of_the_images(monkeypatch):
+    main = recipes.load("architecture_comparison")
+    made = []
+    monkeypatch.setitem(main.__globals__, "train", lambda name, *others: made.append(name) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # all were checked before the first is trained
+        main(data="digits", models="resnet20,vit_tiny_patch16,googlenet")
+    assert made == ["resnet20"]
+    with pytest.raises(ValueError, match="did you mean googlenet"):
+        main(data="digits", models="resnet20,gogglenet")
+    assert made == ["resnet20"]

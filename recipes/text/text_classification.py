@@ -95,7 +95,8 @@ def main(
     """Trains each model from so many seeds; shows figures, also of short and long texts, and the best one's answers.
 
     A word must come `minimum` times in the training part; texts are read as far as `longest` words. `vectors` is a file
-    of word vectors to begin with, such as `kzoo run word_vectors` leaves. `samples` cuts each part of the data.
+    of word vectors to begin with, such as `kzoo run word_vectors` leaves: these have read all of rt-polarity, whose
+    sentences SST-2 shares. `samples` cuts each part of the data.
     """
     configuration = dict(locals())
     recipes.check_positive(seeds=seeds, epochs=epochs, batch_size=batch_size, samples=samples)

@@ -35,12 +35,16 @@ def margin(y, lengths):
     )
 
 
+def arguments_of(name, images):
+    """What a model of the catalog is made with for these images."""
+    shape = dict(image_shape=images.image_shape, num_classes=images.num_classes)
+    return shape | (catalog.small_image_arguments(name) if max(images.image_shape[:2]) < 64 else {})
+
+
 def compiled(name, images, configuration, steps):
     """A fresh model of the catalog, ready to be trained for so many steps."""
     kzoo.set_seed(configuration["seed"])
-    shape = dict(image_shape=images.image_shape, num_classes=images.num_classes)
-    small = catalog.small_image_arguments(name) if max(images.image_shape[:2]) < 64 else {}
-    classifier = kzoo.create_model(name, **shape, **small, dropout=configuration["dropout"])
+    classifier = kzoo.create_model(name, **arguments_of(name, images), dropout=configuration["dropout"])
     kzoo.accelerate(classifier)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps - steps // 20, warmup_target=configuration["learning_rate"], warmup_steps=steps // 20
@@ -121,7 +125,7 @@ def main(
     if samples is not None:
         images = images.take(samples, seed)
     for name in names:  # a name that does not exist is told before anything is trained
-        kzoo.create_model(name, image_shape=images.image_shape, num_classes=images.num_classes)
+        catalog.skeleton(name, **arguments_of(name, images))
     engine = keras.config.backend()
     run = Run("architecture_comparison", f"{images.name}-{engine}", configuration)
     rows = [run.once(name, functools.partial(train, name, images, configuration, run)) for name in names]

@@ -1,7 +1,7 @@
 """How far kzoo's networks with another library's weights are from that library's, on the engine of `KERAS_BACKEND`.
 
-`python tests/vision/equal.py FOLDER OUT.json SIZES [--sources | --families]`, after `oracle.py FOLDER`. Also by hand:
-`python tests/vision/equal.py --both resnet` makes the oracle and compares on the engine in use.
+`python tests/vision/equal.py FOLDER OUT.json SIZES [--sources | --families | --second]`, after `oracle.py FOLDER`. Also
+by hand: `python tests/vision/equal.py --both resnet` makes the oracle and compares on the engine in use.
 """
 
 import json

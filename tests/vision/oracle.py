@@ -65,14 +65,15 @@ def cases(names=()):
 
 
 def chosen(part=""):
-    """All cases; with `"--sources"` the first of each family and source, with `"--families"` of each family."""
+    """All cases; with `"--sources"` the first of each family and source, with `"--families"` of each family,
+    with `"--second"` of every second."""
     if not part:
         return cases()
     first = {}
     for family in families():
         for case in cases([family]):
             first.setdefault((family, case.source) if part == "--sources" else family, case)
-    return list(first.values())
+    return list(first.values())[:: 2 if part == "--second" else 1]
 
 
 def images(size, seed=0):

@@ -1,7 +1,10 @@
 """Every family: files, half precision, features, errors. The gate compares the engines, gradients included."""
 
+import io
 import json
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -10,10 +13,13 @@ from keras import ops
 from stepping import forward_of
 
 import kzoo
+from kzoo import engine
 from kzoo.models import catalog
 
 TINY = {name: arguments for module in sources().values() for name, arguments in module.TINY.items()}
 # The others differ from their family's first in arguments alone.
+# What Keras writes is the same on every engine: they share the families' files among them.
+TURN = engine.ENGINES.index(keras.config.backend())
 FIRST = [next(iter(module.TINY)) for module in sources().values()]
 
 
@@ -31,11 +37,21 @@ def images(model, count=2, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
+def stored(path):
+    """The arrays of a `.keras` file by their names there."""
+    found = {}
+    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        file.visititems(
+            lambda name, one: found.update({name: one[()]} if isinstance(one, h5py.Dataset) else {})
+        )
+    return found
+
+
 def first(outputs):
     return keras.tree.flatten(outputs)[0]
 
 
-@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("name", FIRST[TURN :: len(engine.ENGINES)])
 def test_a_file_gives_the_model_back(name, tmp_path):
     model = tiny(name)
     model.save(tmp_path / "a.keras")
@@ -44,9 +60,9 @@ def test_a_file_gives_the_model_back(name, tmp_path):
         np.testing.assert_array_equal(a, b)
     assert json.dumps(loaded.get_config()) == json.dumps(model.get_config())
     loaded.save(tmp_path / "b.keras")
-    again = keras.models.load_model(tmp_path / "b.keras")
-    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    first, second = (stored(tmp_path / name) for name in ("a.keras", "b.keras"))
+    assert first.keys() == second.keys() and len(first) > 1
+    assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("name", FIRST)

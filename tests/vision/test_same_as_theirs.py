@@ -2,8 +2,9 @@
 
 `oracle.py` makes their random networks in one process, `equal.py` compares in one process per engine:
 `python tests/vision/equal.py --both FAMILY` compares all of a family's on the engine in use. The suite compares one
-network of each family and source on PyTorch and one of each family on the others, on JAX, which compiles each for
-seconds, at one image size; with `KZOO_ALL_NETWORKS=1` (`make oracles`) every network on every engine at two.
+network of each family and source on PyTorch at two image sizes, and one of each family at one size on JAX and, for
+every second family, on TensorFlow, to which `test_parity_models.py` ties PyTorch for each family; with
+`KZOO_ALL_NETWORKS=1` (`make oracles`) every network on every engine at two.
 """
 
 import json
@@ -43,11 +44,9 @@ def run(script, backend, *arguments):
 
 
 EVERYTHING = os.environ.get("KZOO_ALL_NETWORKS") == "1"
-PARTS = {
-    name: ["--sources" if name == "torch" else "--families"] * (not EVERYTHING) for name in engine.ENGINES
-}
-
-SIZES = {"tensorflow": 2, "torch": 2, "jax": 1}
+SUITE = {"tensorflow": "--second", "torch": "--sources", "jax": "--families"}
+PARTS = {name: [part] * (not EVERYTHING) for name, part in SUITE.items()}
+SIZES = {"tensorflow": 1, "torch": 2, "jax": 1}
 
 
 def test_logits_and_features_are_theirs(tmp_path):
