@@ -5,9 +5,11 @@ import warnings
 import keras
 from keras import ops
 
+from kzoo.metrics.of_features import MetricOfFeatures
+
 
 @keras.saving.register_keras_serializable("kzoo")
-class FrechetDistance(keras.metrics.Metric):
+class FrechetDistance(MetricOfFeatures):
     """`‖μ - μ'‖² + tr(C + C' - 2 (C C')^½)` between the features of real and generated examples.
 
     With Inception's pooled features it is the FID of Heusel et al. (2017), arXiv:1706.08500; any Keras model may give
@@ -32,7 +34,7 @@ class FrechetDistance(keras.metrics.Metric):
     """
 
     def __init__(self, feature_extractor=None, dim=None, name="frechet_distance", dtype=None):
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(feature_extractor, name=name, dtype=dtype)
         if feature_extractor is not None:
             shape = getattr(feature_extractor, "output_shape", ())  # none before the model is built
             if len(shape) != 2 or shape[-1] is None:
@@ -44,7 +46,6 @@ class FrechetDistance(keras.metrics.Metric):
             dim = shape[-1]
         if dim is None:
             raise ValueError("say how many features there are. Received: feature_extractor=None, dim=None")
-        self.feature_extractor = feature_extractor
         self.dim = dim
         self._direction = "down"
         wide = _widest()
@@ -64,10 +65,7 @@ class FrechetDistance(keras.metrics.Metric):
             self._merge(examples, moments)
 
     def _merge(self, examples, moments):
-        features = examples
-        if self.feature_extractor is not None:
-            features = self.feature_extractor(examples, training=False)
-        features = ops.cast(features, moments["mean"].dtype)
+        features = ops.cast(self.features_of(examples), moments["mean"].dtype)
         if len(features.shape) != 2 or features.shape[1] != self.dim:
             raise ValueError(f"features must be (b, {self.dim}). Received: shape={features.shape}")
         fresh = ops.cast(ops.shape(features)[0], features.dtype)
@@ -96,16 +94,7 @@ class FrechetDistance(keras.metrics.Metric):
         return ops.cast(ops.relu(distance), self.dtype)
 
     def get_config(self):
-        extractor = self.feature_extractor
-        saved = None if extractor is None else keras.saving.serialize_keras_object(extractor)
-        return super().get_config() | {"feature_extractor": saved, "dim": self.dim}
-
-    @classmethod
-    def from_config(cls, config):
-        extractor = config.get("feature_extractor")
-        if extractor is not None:
-            extractor = keras.saving.deserialize_keras_object(extractor)
-        return cls(**config | {"feature_extractor": extractor})
+        return super().get_config() | {"dim": self.dim}
 
 
 def _widest():

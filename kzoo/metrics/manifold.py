@@ -5,12 +5,13 @@ import numpy as np
 from keras import ops
 
 from kzoo.layers.arguments import check_whole
+from kzoo.metrics.of_features import MetricOfFeatures
 
 AT_ONCE = 1024  # rows of distances
 
 
 @keras.saving.register_keras_serializable("kzoo")
-class ManifoldPrecisionRecall(keras.metrics.Metric):
+class ManifoldPrecisionRecall(MetricOfFeatures):
     """The share of generated examples among the real ones (precision), and of real ones among the generated (recall).
 
     Kynkäänniemi et al. (2019), Improved Precision and Recall Metric for Assessing Generative Models, arXiv:1904.06991.
@@ -27,9 +28,8 @@ class ManifoldPrecisionRecall(keras.metrics.Metric):
     """
 
     def __init__(self, feature_extractor=None, neighbours=3, name="manifold", dtype=None):
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(feature_extractor, name=name, dtype=dtype)
         check_whole(neighbours=neighbours)
-        self.feature_extractor = feature_extractor
         self.neighbours = neighbours
         self._features = ([], [])
 
@@ -37,9 +37,7 @@ class ManifoldPrecisionRecall(keras.metrics.Metric):
         if sample_weight is not None:
             raise ValueError("examples cannot be weighted here. Received: sample_weight")
         for examples, kept in zip((y_true, y_pred), self._features):
-            if self.feature_extractor is not None:
-                examples = self.feature_extractor(examples, training=False)
-            features = ops.convert_to_numpy(examples).astype("float64")
+            features = ops.convert_to_numpy(self.features_of(examples)).astype("float64")
             if features.ndim != 2:
                 raise ValueError(f"features must be (b, dim): pool them. Received: shape={features.shape}")
             kept.append(features)
@@ -66,16 +64,7 @@ class ManifoldPrecisionRecall(keras.metrics.Metric):
             kept.clear()
 
     def get_config(self):
-        extractor = self.feature_extractor
-        saved = None if extractor is None else keras.saving.serialize_keras_object(extractor)
-        return super().get_config() | {"feature_extractor": saved, "neighbours": self.neighbours}
-
-    @classmethod
-    def from_config(cls, config):
-        extractor = config.get("feature_extractor")
-        if extractor is not None:
-            extractor = keras.saving.deserialize_keras_object(extractor)
-        return cls(**config | {"feature_extractor": extractor})
+        return super().get_config() | {"neighbours": self.neighbours}
 
 
 def _share_among(points, others, k):
