@@ -6,10 +6,10 @@ environments stepped together, replay buffers, the training loop with its checkp
 """
 
 from kzoo.rl.film import film
-from kzoo.rl.finishing import run_seeds
 from kzoo.rl.loops import OffPolicy, OnPolicy, WholeEpisodes
 from kzoo.rl.replay import PrioritisedReplay, Replay
 from kzoo.rl.rollout import Environments, Episodes, Rollouts
+from kzoo.rl.seeds import run_seeds
 from kzoo.rl.training import Checkpoints, evaluate, train
 from kzoo.rl.wrappers import make
 
