@@ -30,9 +30,8 @@ CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 def margin(y, lengths):
     """For capsules, whose lengths lie between 0 and 1: as logits they could not be sure."""
-    return kzoo.losses.CapsuleMargin()(
-        keras.ops.one_hot(keras.ops.reshape(y, (-1,)), lengths.shape[-1]), lengths
-    )
+    classes = keras.ops.one_hot(keras.ops.reshape(y, (-1,)), lengths.shape[-1])
+    return kzoo.losses.CapsuleMargin()(classes, lengths)
 
 
 def arguments_of(name, images):
@@ -121,9 +120,7 @@ def main(
     configuration = dict(locals())
     recipes.check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, samples=samples)
     names = [name.strip() for name in models.split(",") if name.strip()]
-    images = kzoo.data.load(data, seed=seed)
-    if samples is not None:
-        images = images.take(samples, seed)
+    images = kzoo.data.load(data, seed=seed).take(samples, seed)
     for name in names:  # a name that does not exist is told before anything is trained
         catalog.skeleton(name, **arguments_of(name, images))
     engine = keras.config.backend()
@@ -144,9 +141,8 @@ def main(
     best = max(rows, key=lambda row: row["test_accuracy"])
     figures["best_accuracy"] = best["test_accuracy"]
     costs = [{key: value for key, value in row.items() if key != "history"} for row in rows]
-    run.finish(
-        figures=figures, model=best["model"], data=images.name, parameters=best["parameters"], costs=costs
-    )
+    told = dict(model=best["model"], data=images.name, parameters=best["parameters"], costs=costs)
+    run.finish(figures=figures, **told)
     return figures
 
 

@@ -185,8 +185,8 @@ def test_a_deadline_is_told_over_grpc_and_does_not_stop_the_server(server, web):
     with Client(server.grpc, "slow", protocol="grpc", retries=0) as client:
         given = {"x": np.ones(1, "float32"), "rounds": np.array([1], "int32")}
         client.predict(given)
-        with pytest.raises(ServeError) as caught:
-            client.predict(given | {"rounds": np.array([1500], "int32")}, timeout=0.15)
+        with pytest.raises(ServeError) as caught:  # seconds of work, also on a quick machine
+            client.predict(given | {"rounds": np.array([20_000], "int32")}, timeout=0.15)
     assert caught.value.code == "DEADLINE_EXCEEDED"
     assert serves_on(web)
 
