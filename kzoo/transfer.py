@@ -46,3 +46,22 @@ def freeze_statistics(model):
     for layer in norms:
         layer.trainable = False
     return len(norms)
+
+
+def zero_head(model, name="head"):
+    """Sets a new head to zero, so that the first steps are not spent on what it said by chance.
+
+    Kolesnikov et al. (2020), Big Transfer, arXiv:1912.11370, section 3.3, begin every fine-tuning so.
+
+    Args:
+        model: a built model.
+        name: of the layer.
+
+    Raises:
+        ValueError: if there is no such layer.
+    """
+    names = [layer.name for layer in model.layers]
+    if name not in names:
+        raise ValueError(f"no layer has this name. Received: {name!r}; the last layers are {names[-4:]}")
+    head = model.get_layer(name)
+    head.set_weights([0 * array for array in head.get_weights()])

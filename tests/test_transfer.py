@@ -141,3 +141,14 @@ def test_mistakes_are_told():
         model.fit(*data(), callbacks=[callback], verbose=0)
     with pytest.raises(ValueError, match=r"LayerwiseLearningRates.*Received: optimizer=SGD"):
         compiled(small(), "sgd").fit(*data(), callbacks=[callback], verbose=0)
+
+
+@pytest.mark.once
+def test_a_head_of_zeros_says_nothing_of_any_class():
+    model = kzoo.create_model("cnn_small", image_shape=(8, 8, 1), num_classes=3)
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype("float32")
+    assert np.abs(model.predict(x, verbose=0)).max() > 0
+    transfer.zero_head(model)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), 0)
+    with pytest.raises(ValueError, match=r"no layer has this name\. Received: 'hat'"):
+        transfer.zero_head(model, "hat")

@@ -44,13 +44,13 @@ def batches_of(x, y, configuration, seed):
     return Batches(x, y, size, seed=seed, preprocess=prepare, augment=change), prepare
 
 
-def adamw(configuration, steps):
-    peak = dict(warmup_target=configuration["learning_rate"], warmup_steps=steps // 20)
-    schedule = keras.optimizers.schedules.CosineDecay(0.0, steps - steps // 20, **peak)
-    return keras.optimizers.AdamW(schedule, weight_decay=0.05)
-
-
-def fit(model, optimizer, batches, epochs, callbacks):
+def fit(model, rate, batches, epochs, callbacks, slower=None):
+    steps, warm = epochs * len(batches), epochs * len(batches) // 20
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warm, warmup_target=rate, warmup_steps=warm
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.05)
+    optimizer = LayerwiseLearningRates(optimizer, slower) if slower else optimizer
     kzoo.accelerate(model)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(batches, epochs=epochs, callbacks=callbacks, verbose=recipes.verbosity())
@@ -68,7 +68,7 @@ def pretrain(source, configuration, run):
     model = network(configuration, source, seed)
     batches, prepare = batches_of(*source.train, configuration, seed)
     resume = Resume(run.path("resume-source"), data=batches, configuration=configuration)
-    fit(model, adamw(configuration, epochs * len(batches)), batches, epochs, [resume, run.log])
+    fit(model, configuration["learning_rate"], batches, epochs, [resume, run.log])
     model.save(run.path("source.keras"))
     return {"source_accuracy": float(np.mean(right(model, source, prepare)))}
 
@@ -79,17 +79,17 @@ def train(method, count, repeat, target, configuration, run):
     model = network(configuration, target, seed)
     if method != "scratch":
         carry_over(keras.models.load_model(run.path("source.keras"), compile=False), model)
+        transfer.zero_head(model)
+    batches, prepare = batches_of(*target.balanced(count, [seed, count]).train, configuration, seed)
+    rate, further = configuration["learning_rate"], ([], None)
     if method == "frozen":
         transfer.freeze(model)
+        rate *= 10  # a head alone can take more
     elif method == "fine-tuned":
         transfer.freeze_statistics(model)
-    batches, prepare = batches_of(*target.balanced(count, [seed, count]).train, configuration, seed)
-    optimizer, callbacks = adamw(configuration, epochs * len(batches)), []
-    if method == "fine-tuned":
-        optimizer = LayerwiseLearningRates(optimizer, RATES)
         starts = {pattern: round(share * epochs) for pattern, share in START.items()}
-        callbacks.append(ProgressiveUnfreezing(starts))
-    fit(model, optimizer, batches, epochs, callbacks)
+        further = [ProgressiveUnfreezing(starts)], RATES
+    fit(model, rate, batches, epochs, *further)
     told, labels = right(model, target, prepare), target.test[1]
     return float(np.mean([told[labels == label].mean() for label in np.unique(labels)]))
 
@@ -118,8 +118,8 @@ def main(
     configuration = dict(locals())
     recipes.check_positive(repeats=repeats, epochs=epochs, source_epochs=source_epochs, samples=samples)
     counts = sorted(int(count) for count in per_class.split(","))
-    pairs = (data, classes), (source, source_classes)
-    target, first = (kzoo.data.load(name, seed=seed).only(some).take(samples, seed) for name, some in pairs)
+    target = kzoo.data.load(data, seed=seed).only(classes).take(samples, seed)
+    first = kzoo.data.load(source, seed=seed).only(source_classes).take(samples, seed)
     title = f"{first.name} ({', '.join(first.labels)}) to {target.name}"
     name = f"{first.name}-{target.name}-{model}-{keras.config.backend()}"
     run = Run("transfer_learning", name, configuration)
@@ -129,8 +129,7 @@ def main(
         work = functools.partial(train, method, count, repeat, target, configuration, run)
         return run.once(f"{method} {count} {repeat}", work)
 
-    several = range(repeats)
-    found = {m: [[trained(m, count, repeat) for count in counts] for repeat in several] for m in METHODS}
+    found = {m: [[trained(m, count, i) for count in counts] for i in range(repeats)] for m in METHODS}
     table = Table("images per class", *METHODS, title=f"{title}, mean ± sd over {repeats}")
     for i, count in enumerate(counts):
         cells = []
