@@ -74,6 +74,16 @@ def read(folder):
     return sorted(found, key=lambda run: run.start["time"])
 
 
+def interrupted_seconds(folder, configuration):
+    """How long a run of this configuration took before it was stopped: all its starts since one that ended."""
+    wanted, spent = json.loads(json.dumps(configuration, default=str)), 0.0
+    for run in reversed(read(folder)):
+        if run.end is not None or run.start.get("configuration") != wanted:
+            break
+        spent += run.seconds
+    return spent
+
+
 def difference(runs):
     """What the configurations of runs differ in: name to one value per run."""
     flat = [run.start.get("configuration", {}) | {"engine": run.start.get("engine")} for run in runs]

@@ -13,6 +13,7 @@ from kzoo.callbacks.run_log import RunLog
 from kzoo.files import check_writable, replacing, write_json
 from kzoo.machine import machine
 from kzoo.recipes import runs_folder
+from kzoo.runlog import interrupted_seconds
 
 CARD = "card.json"
 ROWS = "rows.json"
@@ -38,8 +39,8 @@ class Run:
         self.log = RunLog(
             self.folder, self.configuration, recipe=recipe, **({"engine": engine} if engine else {})
         )
+        self._start = time.perf_counter() - interrupted_seconds(self.folder, self.configuration)
         self.log.start()
-        self._start = time.perf_counter()
 
     def path(self, name):
         return self.folder / name
@@ -64,7 +65,7 @@ class Run:
 
     @property
     def seconds(self):
-        """Time since the run began."""
+        """Time since the run began, without that between a stop and the next start."""
         return time.perf_counter() - self._start
 
     def save(self, trained, *, figures, history, **card):

@@ -32,6 +32,28 @@ def test_a_log_holds_how_it_began_each_epoch_and_how_it_ended(tmp_path):
     assert lines[-1]["figures"] == {"accuracy": 0.5, "epochs": 2}
 
 
+def test_a_run_that_goes_on_counts_the_time_before_it_was_stopped(tmp_path, monkeypatch):
+    monkeypatch.setenv("KZOO_RUNS", str(tmp_path))
+    first = Run("toy", "a", {"rate": 1, "sizes": (1, 2)})
+    assert first.seconds < 10
+    started = json.loads(first.log.path.read_text().splitlines()[0])
+    later = np.datetime64(started["time"][:19]) + np.timedelta64(100, "s")
+    line = {
+        "event": "epoch",
+        "epoch": 1,
+        "time": f"{later}{started['time'][19:]}",
+        "seconds": 100,
+        "logs": {},
+    }
+    with open(first.log.path, "a") as file:
+        file.write(json.dumps(line) + "\n")
+    again = Run("toy", "a", {"rate": 1, "sizes": (1, 2)})
+    assert 100 <= again.seconds < 110
+    assert Run("toy", "a", {"rate": 2, "sizes": (1, 2)}).seconds < 10  # another configuration begins anew
+    again.log.end({})
+    assert Run("toy", "a", {"rate": 1, "sizes": (1, 2)}).seconds < 10
+
+
 def test_a_killed_run_is_stopped_and_its_whole_lines_count(tmp_path):
     log = train(tmp_path / "b")
     with open(log.path, "a") as file:

@@ -25,7 +25,8 @@ def drawn(path, size, title):
     canvas(figure)
     figure.get_layout_engine().set(w_pad=0.09, h_pad=0.07)
     if title:
-        figure.suptitle(title, fontsize=12, weight="bold", color=INK)
+        longest = max(map(len, title.splitlines()))
+        figure.suptitle(title, fontsize=min(12, 120 * size[0] / longest), weight="bold", color=INK)
     yield figure
     with replacing(path) as aside:
         figure.savefig(aside, format="png", metadata={"Software": None})

@@ -33,7 +33,7 @@ def bands(named, path, title="", x="epoch", y="", steps=None):
                 axes.fill_between(places, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
             ends += list(mean[len(mean) // 4 :])
         low, high = min(ends), max(ends)
-        if len(ends) > len(named) and high > low:  # the first steps would flatten what follows
+        if len(mean) > 8 and high > low:  # the first steps would flatten what follows
             axes.set_ylim(low - 0.15 * (high - low), high + 0.08 * (high - low))
         dress(axes, x, y)
         axes.xaxis.get_major_locator().set_params(integer=True)

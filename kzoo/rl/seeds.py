@@ -21,8 +21,8 @@ def run_seeds(run, options, loop_of, title, *, normalise=False, **evaluation):
 
     Args:
         run: a `kzoo.runs.Run`.
-        options: the run's configuration: `environment`, `steps`, `episodes`, `seeds` and the first `seed` are used
-            here.
+        options: what the run depends on, its defaults filled in: `environment`, `steps`, `episodes`, `seeds` and the
+            first `seed` are used here, and all of it is kept in the card as `settings`.
         loop_of: `loop_of(seed)` makes one of the loops of `kzoo.rl`, with an untrained agent.
         title: what stands above the curves.
         normalise: whether observations are brought to mean 0 and deviation 1, as they were for the loop.
@@ -65,7 +65,7 @@ def run_seeds(run, options, loop_of, title, *, normalise=False, **evaluation):
     known = [key for key in lines[-1] if all(line.get(key) is not None for line in lines)]
     history = {key: [line[key] for line in lines] for key in known}
     more = dict(data=options["environment"], outputs=policy.output_names[0], episodes=len(row["returns"]))
-    run.save(policy, figures=figures, history=history, model=agent.name, **more)
+    run.save(policy, figures=figures, history=history, model=agent.name, settings=options, **more)
     for folder in run.folder.glob("resume-*"):  # what all seeds gave is kept by now
         shutil.rmtree(folder)
     return figures

@@ -6,7 +6,9 @@ Paper      Schulman et al. (2017), Proximal Policy Optimization Algorithms, arXi
            training: CartPole-v1 489 after 500,000 steps, HalfCheetah-v4 1,443 and Hopper-v4 2,382 after 1,000,000
 Command    kzoo run ppo --backend jax --seeds 3
            kzoo run ppo --backend jax --environment InvertedPendulum-v5
-Score      not run in full yet
+Score      CartPole-v1, 3 seeds, jax: return 498.9133, lowest 498.0800 in 0.6 min*, AMD EPYC, 2 cores
+           CartPole-v1, torch: return 497.1800 in 1.2 min*, AMD EPYC, 2 cores
+           * from start to finish, with whatever else the machine was doing
 """
 
 import keras
@@ -84,7 +86,7 @@ def main(
         **{name: options[name] for name in (*usual, "episodes", "seeds") if name != "entropy_weight"}
     )
     engine = keras.config.backend()
-    run = Run("ppo", f"{environment.replace('/', '_')}-{engine}", options)
+    run = Run("ppo", f"{environment.replace('/', '_')}-{engine}", given)
     title = f"PPO on {environment} ({engine})"
     return rl.run_seeds(
         run, options, lambda one: loop_for(one, options, normalise), title, normalise=normalise

@@ -5,6 +5,7 @@ Data       what the agent lives through; packages: pip install 'kzoo[rl]'
 Paper      Williams (1992), Simple statistical gradient-following algorithms; 500 is the most that CartPole-v1 gives
 Command    kzoo run reinforce --backend jax --seeds 3
 Score      CartPole-v1, 3 seeds, jax: return 489.7400, lowest 475.0700 in 4.0 min*, AMD EPYC, 2 cores
+           CartPole-v1, torch: return 500.0000 in 0.5 min*, AMD EPYC, 2 cores
            * from start to finish, with whatever else the machine was doing
 """
 

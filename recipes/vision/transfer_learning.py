@@ -3,10 +3,12 @@
 Task       classify with 10 to 100 images per class: from scratch, with frozen features, or fine-tuned
 Data       source and target by name or folder, whole or some classes of each: by default half of CIFAR-10's classes
            and the other half, as Yosinski et al. halve ImageNet's; `blood_cells` is a medical target
-Paper      Yosinski et al. (2014), arXiv:1411.1792; gradual unfreezing: Howard and Ruder (2018), arXiv:1801.06146
+Paper      Yosinski et al. (2014), arXiv:1411.1792; stages join one by one: Howard and Ruder, arXiv:1801.06146
 Command    kzoo run transfer_learning --backend torch
            kzoo run transfer_learning --backend torch --data blood_cells --classes "" --source-classes ""
-Score      not run in full yet
+Score      half of CIFAR-10's classes to the other, 100 images each, torch: scratch 100 accuracy 56.59%, frozen 100
+           accuracy 60.38%, fine tuned 100 accuracy 69.34% in 6.6 min*, AMD EPYC, 2 cores
+           * from start to finish, with whatever else the machine was doing
 """
 
 import functools
@@ -22,7 +24,6 @@ from kzoo.callbacks import ProgressiveUnfreezing, Resume
 from kzoo.data import Batches, Preprocessing, augment
 from kzoo.optimizers import LayerwiseLearningRates
 from kzoo.runs import Run
-from kzoo.weights import carry_over
 
 METHODS = ("scratch", "frozen", "fine-tuned")
 # Stages from the top: how much slower they learn than the head, and after which share of the training they join.
@@ -78,7 +79,7 @@ def train(method, count, repeat, target, configuration, run):
     seed, epochs = configuration["seed"] + repeat, configuration["epochs"]
     model = network(configuration, target, seed)
     if method != "scratch":
-        carry_over(keras.models.load_model(run.path("source.keras"), compile=False), model)
+        kzoo.weights.carry_over(keras.models.load_model(run.path("source.keras"), compile=False), model)
         transfer.zero_head(model)
     batches, prepare = batches_of(*target.balanced(count, [seed, count]).train, configuration, seed)
     rate, further = configuration["learning_rate"], ([], None)
@@ -121,8 +122,8 @@ def main(
     target = kzoo.data.load(data, seed=seed).only(classes).take(samples, seed)
     first = kzoo.data.load(source, seed=seed).only(source_classes).take(samples, seed)
     title = f"{first.name} ({', '.join(first.labels)}) to {target.name}"
-    name = f"{first.name}-{target.name}-{model}-{keras.config.backend()}"
-    run = Run("transfer_learning", name, configuration)
+    engine = keras.config.backend()
+    run = Run("transfer_learning", f"{first.name}-{target.name}-{model}-{engine}", configuration)
     figures = dict(run.once("source", functools.partial(pretrain, first, configuration, run)))
 
     def trained(method, count, repeat):
@@ -140,8 +141,8 @@ def main(
         table.add_row(str(count), *cells)
     Console().print(table)
     plots.bands(found, run.path("accuracy.png"), f"{title}, {model}", "images per class", "accuracy", counts)
-    size = network(configuration, target, seed).count_params()
-    run.finish(figures=figures, model=model, data=target.name, parameters=size)
+    told = dict(model=model, data=target.name, parameters=network(configuration, target, seed).count_params())
+    run.finish(figures=figures, **told)
     return figures
 
 
