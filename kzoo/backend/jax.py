@@ -264,7 +264,7 @@ class Program:
 
     def __call__(self, *arrays):
         """What the function gives."""
-        return self._finish(*self._run(values_of(self.variables), *arrays))
+        return self._finish(*self._run(self._values(), *arrays))
 
     def over(self, data, rows):
         """The function of part after part of `data`, each seeing what the one before changed, in one call.
@@ -276,7 +276,11 @@ class Program:
         Returns:
             What it gives for each, stacked: `(n, …)`.
         """
-        return self._finish(*self._over(values_of(self.variables), data, rows))
+        return self._finish(*self._over(self._values(), data, rows))
+
+    def _values(self):
+        # Called from outside, under no scope: asking each variable takes Keras longer than the call takes JAX.
+        return [variable._value for variable in self.variables]
 
     def _finish(self, values, results):
         if self.changing:

@@ -170,8 +170,9 @@ class Program:
             _, found = tf.while_loop(lambda i, _: i < count, body, (1, found), parallel_iterations=1)
             return {name: array.stack() for name, array in found.items()}
 
-        # One pass of a small network takes XLA longer to start than to compute; a loop of them it makes shorter.
         self._function = function
+        # XLA makes one kernel of a small network: called flat, a quarter of the time. TensorFlow convolves faster.
+        self._xla = all(len(variable.shape) <= 2 for variable in variables)
         self._over = tf.function(over, jit_compile=True, autograph=False)
         self._made = {}  # looking up a function by its arguments takes TensorFlow longer than calling it
 
@@ -186,7 +187,8 @@ class Program:
             def run(*tensors):
                 return self._function(*keras.tree.pack_sequence_as(arrays, tensors))
 
-            self._made[key] = tf.function(run, autograph=False).get_concrete_function(*tensors)
+            made = tf.function(run, autograph=False, jit_compile=self._xla or None)
+            self._made[key] = made.get_concrete_function(*tensors)
         made = self._made[key]
         # The public call compares each new tensor with its signature, which the key has just done, for 30 µs each.
         return made._call_flat(tensors, made.captured_inputs)

@@ -6,7 +6,9 @@ Paper      Kingma and Welling (2014), arXiv:1312.6114: -log p(x) of binary MNIST
            figure 2; gray values as here cost some nats more
 Command    kzoo run vae --backend torch
            kzoo run vae --backend torch --data fashion_mnist --conditional --beta 4
-Score      not run in full yet
+Score      MNIST, a plane of codes, nats a test image, torch: test elbo -156.8559, test reconstruction 151.0972,
+           test kl 5.7587 in 2.1 min*, AMD EPYC, 2 cores
+           * from start to finish, with whatever else the machine was doing
 """
 
 import keras

@@ -6,7 +6,9 @@ Paper      Mnih et al. (2015), Human-level control through deep reinforcement le
            while training: CartPole-v1 489 after 500,000 steps, Pong 20.3 after 10,000,000
 Command    kzoo run dqn --backend jax --seeds 3
            kzoo run dqn --backend torch --environment ALE/Pong-v5 --steps 200000
-Score      CartPole-v1, 3 seeds, jax: return 431.2067, lowest 412.1600 in 2.7 min*, AMD EPYC, 2 cores
+Score      CartPole-v1, 3 seeds, jax: return 500.0000, lowest 500.0000 in 1.4 min*, AMD EPYC, 2 cores
+           CartPole-v1, torch: return 500.0000 in 1.5 min*, AMD EPYC, 2 cores
+           CartPole-v1, tensorflow: return 500.0000 in 0.9 min*, AMD EPYC, 2 cores
            * from start to finish, with whatever else the machine was doing
 """
 
@@ -17,11 +19,11 @@ from kzoo.learners import DQN
 from kzoo.models.rl import q_network
 from kzoo.runs import Run
 
-# What is not given on the command line, for vectors and for pictures. A buffer that holds all that was lived through:
-# one full of successes alone forgets how a pole falls.
+# What is not given on the command line, for vectors and for pictures. The buffer is small: rewards of several steps are
+# those of the policy that took them, and with 200,000 rows of older ones returns stayed at 430 here.
 VECTORS = dict(
-    steps=200_000,
-    capacity=200_000,
+    steps=150_000,
+    capacity=20_000,
     begin=1_000,
     every=4,
     renew=500,
