@@ -8,6 +8,7 @@ from keras import ops
 from learners import largest_difference, state_of
 
 import kzoo
+from kzoo import backend
 from kzoo.learners import DQN, PPO, ActorCritic
 from kzoo.models.rl import actor_critic, policy_of, q_network
 
@@ -201,3 +202,12 @@ def test_every_agent_learns_from_a_batch_it_sees_again(kind):
     first = float(agent.learn(data)["loss"])
     losses = ops.convert_to_numpy(agent.learn(data, np.tile(np.arange(12, dtype="int32"), (30, 1)))["loss"])
     assert losses[-1] < first
+
+
+def test_a_program_tells_dictionaries_of_equal_shapes_apart():
+    def function(data):
+        return {"y": 2 * data["a"] if "a" in data else 3 * data["b"]}
+
+    program, ones = backend.Program(function, []), np.ones((2, 3), "float32")
+    for name, value in (("a", 2), ("b", 3), ("a", 2)):
+        np.testing.assert_array_equal(ops.convert_to_numpy(program({name: ones})["y"]), value * ones)
