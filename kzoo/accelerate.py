@@ -64,7 +64,8 @@ def accelerate(model):
     `compile` and `fit`. Layers keep their class, variables, configuration and file; outputs, gradients and
     training agree with the plain model to rounding. Accelerating twice changes nothing more; after loading,
     call it again. On PyTorch, functional models also go through their graph without what Keras asks before each
-    layer, which is most of the time of a small batch.
+    layer, which is most of the time of a small batch. On JAX max pooling is served; on TensorFlow no way was found
+    that is faster than Keras's own, and nothing is changed.
 
     Args:
         model: a built `keras.Model` or `keras.Layer`.

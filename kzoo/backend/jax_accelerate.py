@@ -1,7 +1,7 @@
 """Fast ways for Keras layers on JAX: where its compiler makes something slow of what Keras asks for.
 
-Only max pooling so far. Taking the input product of an LSTM once for the whole sequence, which serves TensorFlow and
-PyTorch, made the training step slower here (128 units, length 64, batch 32, on a CPU).
+Only max pooling so far. Taking the input product of an LSTM once for the whole sequence, which serves PyTorch,
+made the training step slower here (128 units, length 64, batch 32, on a CPU).
 """
 
 import functools
