@@ -12,7 +12,6 @@ from keras import layers
 from kzoo.accelerate import accelerate
 from kzoo.autodiff import value_and_grad
 
-
 SERVED = pytest.mark.skipif(not SERVES, reason="nothing is changed on this engine")
 
 
