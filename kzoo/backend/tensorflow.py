@@ -3,6 +3,7 @@
 import contextlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kzoo.backend.state import peak_resident_memory, values_of
@@ -181,7 +182,8 @@ class Program:
         leaves = keras.tree.flatten(arrays)
         names = [tuple(part) if isinstance(part, dict) else None for part in arrays]
         key = (*names, *((x.shape, x.dtype) for x in leaves))
-        tensors = [tf.convert_to_tensor(x) for x in leaves]
+        # `constant` asks less about an array than `convert_to_tensor`.
+        tensors = [tf.constant(x) if isinstance(x, np.ndarray) else tf.convert_to_tensor(x) for x in leaves]
         if key not in self._made:
             # Of tensors alone: binding dictionaries to arguments costs as much as a small network.
             def run(*tensors):
