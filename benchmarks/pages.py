@@ -1,6 +1,7 @@
-"""Pages of figures that are too many for the README: layers, losses and networks beside their peers."""
+"""Pages of figures that are too many for the README: whatever was measured beside its peers."""
 
 import json
+import statistics
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -10,8 +11,14 @@ ENGINES = ("tensorflow", "torch", "jax")
 def write():
     """Writes the pages whose figures are there."""
     _layers()
-    if (HERE / "vision.json").exists():
-        (HERE / "VISION.md").write_text(vision(json.loads((HERE / "vision.json").read_text())))
+    for name, page, text in (
+        ("vision", "VISION", vision),
+        ("rl", "AGENTS", agents),
+        ("generation", "GENERATION", generation),
+        ("attention", "ATTENTION", attention),
+    ):
+        if (HERE / f"{name}.json").exists():
+            (HERE / f"{page}.md").write_text(text(json.loads((HERE / f"{name}.json").read_text())))
 
 
 def vision(found):
@@ -39,10 +46,9 @@ def vision(found):
                 f"{rows[kind]['ours_ms']:.0f} / {rows[kind]['theirs_ms']:.0f}" for kind in kinds
             )
             lines.append(f"| {name} | {ratios} | {times} |")
-        where = f"{measured['cpu']}, {measured['cores']} cores, {measured['date']}"
         lines += [
             "",
-            f"{where}; {side} pixels, {rounds} rounds; `python benchmarks/vision.py --engine {engine}`.",
+            f"{_where(measured)}; {side} pixels, {rounds} rounds; `python benchmarks/vision.py --engine {engine}`.",
         ]
     if (HERE / "pipeline.json").exists():
         lines += ["", *_pipeline(json.loads((HERE / "pipeline.json").read_text()))]
@@ -58,9 +64,93 @@ def _pipeline(found):
     for name, row in rates.items():
         lines.append(f"| {name} | " + " | ".join(f"{row[count]:.0f}" for count in threads) + " |")
     measured = found["machine"]
-    where = f"{measured['cpu']}, {measured['cores']} cores, {measured['date']}"
     what = f"JPEGs of 500 x 375 pixels, {found['kilobytes']:.0f} kB, to {found['side']} pixels"
-    return [*lines, "", f"{where}; {what}; `python benchmarks/pipeline.py`."]
+    return [*lines, "", f"{_where(measured)}; {what}; `python benchmarks/pipeline.py`."]
+
+
+def agents(found):
+    """Agents beside hand-written PyTorch, as Markdown."""
+    lines = ["# Agents beside hand-written PyTorch", ""]
+    lines += [
+        "Environment steps a second include all that an agent does; optimizer steps a second are of learning alone. "
+        "Ratios are of times, ours over hand-written PyTorch's, medians of the turns with quartiles: below 1 is "
+        "faster. CartPole-v1, networks of 64 (PPO) and 120 and 84 (DQN) units, where an engine's cost per call counts "
+        "most.",
+    ]
+    for agent, times in found["agents"].items():
+        native = times["native PyTorch"]
+        lines += ["", f"## {agent.upper()}", ""]
+        lines.append(
+            "| contender | environment steps/s | optimizer steps/s | time ÷ native | learning ÷ native |"
+        )
+        lines.append("| --- |" + " ---: |" * 4)
+        for name, own in times.items():
+            whole = statistics.median(steps / (living + learning) for living, learning, steps, _ in own)
+            rate = statistics.median(learned / learning for _, learning, _, learned in own)
+            ratios = ["", ""]
+            if own is not native:
+                pairs = list(zip(own, native))
+                ratios = [_spread([(a[0] + a[1]) / (b[0] + b[1]) for a, b in pairs])]
+                ratios.append(_spread([a[1] / b[1] for a, b in pairs]))
+            lines.append(f"| {name} | {whole:,.0f} | {rate:,.0f} | {ratios[0]} | {ratios[1]} |")
+    return "\n".join([*lines, "", f"{_where(found['machine'])}; `python benchmarks/rl.py`.", ""])
+
+
+def generation(found):
+    """Writing on with a GPT beside Transformers and keras-hub, as Markdown."""
+    lines = ["# Writing with a GPT beside Transformers and keras-hub", ""]
+    lines += [
+        "Tokens a second of 4 prompts of 16 symbols and 112 new ones, the likeliest each time, with a cache; 6 layers, "
+        "384 wide, random weights. Ratios are ours over theirs, medians of the rounds with quartiles: above 1 is "
+        "faster. The last column is what a symbol costs in each quarter of the text, written symbol by symbol: flat, "
+        "since the cache has one length.",
+        "",
+        "| engine | kzoo | Transformers | keras-hub | ÷ Transformers | ÷ keras-hub | ms a symbol by quarter |",
+        "| --- |" + " ---: |" * 6,
+    ]
+    for engine, report in found.items():
+        rates = [report["tokens_per_second"].get(name) for name in ("kzoo", "Transformers", "keras-hub")]
+        ratios = [report["ours_over"].get(name) for name in ("Transformers", "keras-hub")]
+        cells = ["" if rate is None else f"{rate:,.0f}" for rate in rates]
+        cells += ["{:.2f} ({:.2f}–{:.2f})".format(*ratio) if ratio else "" for ratio in ratios]
+        cells.append(", ".join(f"{value:.2f}" for value in report["step_ms_by_quarter"]))
+        lines.append("| " + " | ".join([engine, *cells]) + " |")
+    report = next(iter(found.values()))
+    where = f"{_where(report['machine'])}; {report['rounds']} rounds"
+    return "\n".join([*lines, "", f"{where}; `python benchmarks/generation.py --engine ENGINE`.", ""])
+
+
+def attention(found):
+    """Sparse attention beside dense by length, as Markdown."""
+    lines = ["# Sparse attention beside dense", ""]
+    lines += [
+        "A step of values and gradients, causal, two heads of 32; window 128, stride 64, blocks of 64. Dense is the "
+        "engine's best way (on PyTorch a fused kernel); written out is the same with the matrix of weights. Ratios "
+        "are to dense.",
+    ]
+    for engine, lengths in found["engines"].items():
+        kinds = list(next(iter(lengths.values()))["times_ms"])
+        lines += ["", f"## {engine}", ""]
+        lines.append("| length | " + " | ".join(f"{kind}, ms / MiB" for kind in kinds) + " |")
+        lines.append("| ---: |" + " ---: |" * len(kinds))
+        for length, report in lengths.items():
+            cells = []
+            for kind in kinds:
+                time, memory = statistics.median(report["times_ms"][kind]), report["memory_mib"][kind]
+                ratio = "" if kind == "dense" else f" ({report['ratios'][kind][0]:.2f})"
+                cells.append(f"{time:.1f}{ratio} / {memory:.0f}")
+            lines.append(f"| {length} | " + " | ".join(cells) + " |")
+    where = f"{_where(found['machine'])}; {found['rounds']} rounds"
+    return "\n".join([*lines, "", f"{where}; `python benchmarks/attention.py`.", ""])
+
+
+def _where(measured):
+    return f"{measured['cpu']}, {measured['cores']} cores, {measured['date']}"
+
+
+def _spread(ratios):
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
 
 
 def _layers():
@@ -88,8 +178,7 @@ def _table(found, kind):
         )
     measured = found["machine"] if kind == "losses" else next(iter(reports.values()))["machine"]
     rounds = found["rounds"] if kind == "losses" else next(iter(reports.values()))["rounds"]
-    where = f"{measured['cpu']}, {measured['cores']} cores, {measured['date']}"
-    return [*lines, "", f"{where}; {rounds} rounds; `python benchmarks/{kind}.py`."]
+    return [*lines, "", f"{_where(measured)}; {rounds} rounds; `python benchmarks/{kind}.py`."]
 
 
 def _ratios(report, kind):

@@ -146,8 +146,9 @@ def main():
         sys.path[:0] = [str(HERE), str(HERE.parent)]
         contend(*arguments.contend)
         return
+    from run import machine
+
     from kzoo.files import write_json
-    from kzoo.machine import machine
 
     console = Console()
     turns, rounds = (3, 3) if arguments.quick else (9, 6)
