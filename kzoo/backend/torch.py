@@ -5,6 +5,7 @@ import sys
 import keras
 import numpy as np
 import torch
+from keras.src.backend.torch.core import get_device
 from keras.src.backend.torch.trainer import TorchTrainer
 from torch.nn import functional as F
 
@@ -209,11 +210,18 @@ class Decoder:
         return index, state
 
 
+def _tensor(values):
+    """An array as a tensor: at once where Keras would not change its type."""
+    if isinstance(values, np.ndarray) and values.dtype.name in ("float32", "int32", "uint8", "bool"):
+        return torch.as_tensor(values, device=get_device())
+    return keras.ops.convert_to_tensor(values)
+
+
 def _tensors(arrays):
     """Arrays or a dictionary of them as tensors; `keras.tree` takes longer than a small network."""
     if isinstance(arrays, dict):
-        return {name: keras.ops.convert_to_tensor(values) for name, values in arrays.items()}
-    return keras.ops.convert_to_tensor(arrays)
+        return {name: _tensor(values) for name, values in arrays.items()}
+    return _tensor(arrays)
 
 
 class Program:

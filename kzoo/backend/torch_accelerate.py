@@ -23,7 +23,15 @@ from kzoo.backend.state import replace
 from kzoo.backend.torch_graph import walk
 from kzoo.backend.torch_group_norm import GroupNormalization
 from kzoo.backend.torch_images import convolution, depthwise, pooling, separable
-from kzoo.backend.torch_layout import PLAIN_DTYPES, kernel_of, kernels_serve, lay_out, product, tensor
+from kzoo.backend.torch_layout import (
+    PLAIN_DTYPES,
+    activated,
+    kernel_of,
+    kernels_serve,
+    lay_out,
+    product,
+    tensor,
+)
 from kzoo.backend.torch_recurrent import gru, lstm, simple_rnn
 from kzoo.backend.torch_sequences import attention, embedding, position_embedding
 from kzoo.layers import MultiHeadAttention, PositionEmbedding
@@ -48,13 +56,13 @@ def linear(layer, contracted):
         bias = tensor(layer.bias)
         if plain:
             x = product(inputs, weight.t(), bias)
-            return x if layer.activation is None else layer.activation(x)
+            return activated(layer, x)
         batch = inputs.shape[: inputs.ndim - contracted]
         x = inputs if contracted == 1 else inputs.reshape(batch + (fan_in,))
         weight = weight.permute(order).reshape(fan_out, fan_in)
         x = product(x, weight, None if bias is None else bias.reshape(fan_out))
         x = x if len(rest) == 1 else x.reshape(batch + rest)
-        return x if layer.activation is None else layer.activation(x)
+        return activated(layer, x)
 
     replace(layer, "call", call)
     return "one fused linear with bias"

@@ -12,6 +12,7 @@ import keras
 import torch
 from keras.src.backend.common.masking import get_keras_mask
 from keras.src.backend.common.variables import get_autocast_scope
+from keras.src.backend.torch.core import get_device, to_torch_dtype
 from keras.src.models.functional import Functional, operation_fn
 from keras.src.models.sequential import Sequential
 
@@ -124,15 +125,24 @@ def walk(model):
     if not any(step.direct for step in steps) or not used.issuperset(inputs) or set(inputs) & set(outputs):
         return
 
+    one = model._inputs_struct if isinstance(model._inputs_struct, keras.KerasTensor) else None
+    dtype = None if one is None else to_torch_dtype(one.dtype)
+
     def call(original, given, training=None, mask=None, **kwargs):
         if mask is not None or kwargs or get_autocast_scope() is not None:
             return original(given, training=training, mask=mask, **kwargs)
-        tensors = model._standardize_inputs(given)
+        fits = one is not None and given.__class__ is torch.Tensor and given.dtype is dtype
+        if fits and given.ndim == len(one.shape) and given.device.type == get_device():
+            tensors = [given]
+        else:
+            tensors = model._standardize_inputs(given)
         if not all(map(plain, tensors)):
             return original(given, training=training)
         values = dict(zip(inputs, tensors, strict=True))
         for step in steps:
             step.run(values, training)
+        if isinstance(model._outputs_struct, keras.KerasTensor):
+            return values[outputs[0]]
         found = keras.tree.pack_sequence_as(model._outputs_struct, [values[key] for key in outputs])
         return found[0] if isinstance(found, (list, tuple)) and len(found) == 1 else found
 

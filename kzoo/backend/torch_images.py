@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from kzoo.backend.state import replace
 from kzoo.backend.torch_layout import (
+    activated,
     channels_first,
     channels_last,
     kernels_serve,
@@ -34,8 +35,7 @@ def padded(x, pads, value=0.0):
 
 
 def finished(layer, x, ndim):
-    x = channels_last(x, ndim)
-    return x if layer.activation is None else layer.activation(x)
+    return activated(layer, channels_last(x, ndim))
 
 
 def convolution(layer):
