@@ -77,18 +77,19 @@ class Learner(keras.Model):
             raise ValueError(f"{type(self).__name__} is not compiled: call compile(optimizers=…) first")
         return self.optimizer
 
-    def minimize(self, fn, variables, optimizer=None):
+    def minimize(self, fn, variables, optimizer=None, has_aux=False):
         """One step of an optimizer down the gradient of `fn()` with respect to the variables.
 
         Args:
             fn: a function without arguments that returns a scalar.
             variables: Keras variables.
             optimizer: its name; not needed where there is one.
+            has_aux: whether `fn` returns a scalar and something else, such as logs.
 
         Returns:
-            The value of `fn` before the step.
+            What `fn` returned before the step.
         """
-        value, gradients = autodiff.value_and_grad(fn, variables)()
+        value, gradients = autodiff.value_and_grad(fn, variables, has_aux=has_aux)()
         (self.optimizers if optimizer is None else self.optimizers[optimizer]).apply(gradients, variables)
         return value
 

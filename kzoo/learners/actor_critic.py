@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from kzoo import autodiff
 from kzoo.learners.agent import PolicyAgent, outputs_of
 from kzoo.ops.distributions import distribution_of
 
@@ -36,9 +35,7 @@ class ActorCritic(PolicyAgent):
         self.entropy_weight, self.value_weight, self.normalise = entropy_weight, value_weight, normalise
 
     def update(self, data):
-        variables = self.network.trainable_variables
-        (_, logs), gradients = autodiff.value_and_grad(self.loss_of, variables, has_aux=True)(data)
-        self.optimizers["default"].apply(gradients, variables)
+        _, logs = self.minimize(lambda: self.loss_of(data), self.network.trainable_variables, has_aux=True)
         return logs
 
     def loss_of(self, data):

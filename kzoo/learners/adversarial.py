@@ -119,7 +119,6 @@ class AdversarialNetworks(Learner):
     def _critic_step(self, share):
         real, labels = ops.cast(share["images"], self.variable_dtype), share.get("labels")
         fake = ops.stop_gradient(self._made(share, 0))
-        variables = self.critic.trainable_variables
 
         def loss():
             value = self.adversarial_loss.critic(self._judged(real, labels), self._judged(fake, labels))
@@ -129,8 +128,7 @@ class AdversarialNetworks(Learner):
             value = value + self.penalty * penalty
             return value, {"critic_loss": value, "gradient_penalty": penalty}
 
-        (_, logs), gradients = autodiff.value_and_grad(loss, variables, has_aux=True)()
-        self.optimizers["critic"].apply(gradients, variables)
+        _, logs = self.minimize(loss, self.critic.trainable_variables, "critic", has_aux=True)
         return logs
 
     def _generator_step(self, share):

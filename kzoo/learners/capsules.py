@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from kzoo import autodiff
 from kzoo.learner import Learner
 from kzoo.losses import CapsuleMargin
 
@@ -51,14 +50,11 @@ class CapsuleNetwork(Learner):
         return self.model.get_layer("lengths")(self.encoder(x, training=training))
 
     def update(self, data):
-        variables = self.model.trainable_variables
-
         def loss():
             logs = self._computed(data, training=True)
             return logs["loss"], logs
 
-        (_, logs), gradients = autodiff.value_and_grad(loss, variables, has_aux=True)()
-        self.optimizers["default"].apply(gradients, variables)
+        _, logs = self.minimize(loss, self.model.trainable_variables, has_aux=True)
         return logs
 
     def evaluate_step(self, data):

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from kzoo import autodiff
 from kzoo.backend.state import tensorflow_left_out
 from kzoo.learners.agent import Agent, outputs_of, to_numpy
 
@@ -73,9 +72,7 @@ class DQN(Agent):
                 losses = ops.where(errors < limit, losses, limit * (errors - 0.5 * limit))
             return ops.mean(data["weights"] * losses), (errors, ops.mean(values))
 
-        variables = self.network.trainable_variables
-        (value, (errors, mean)), gradients = autodiff.value_and_grad(loss, variables, has_aux=True)()
-        self.optimizers["default"].apply(gradients, variables)
+        value, (errors, mean) = self.minimize(loss, self.network.trainable_variables, has_aux=True)
         return {"loss": value, "value": mean, "errors": errors}
 
     def targets(self, data):

@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from kzoo import autodiff
 from kzoo.learners.agent import PolicyAgent, outputs_of
 from kzoo.ops.distributions import distribution_of
 
@@ -36,9 +35,7 @@ class Reinforce(PolicyAgent):
         self.normalise, self.entropy_weight, self.value_weight = normalise, entropy_weight, value_weight
 
     def update(self, data):
-        variables = self.network.trainable_variables
-        (_, logs), gradients = autodiff.value_and_grad(self._loss, variables, has_aux=True)(data)
-        self.optimizers["default"].apply(gradients, variables)
+        _, logs = self.minimize(lambda: self._loss(data), self.network.trainable_variables, has_aux=True)
         return logs
 
     def _loss(self, data):

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from kzoo import autodiff
 from kzoo.layers.arguments import check_choice
 from kzoo.learner import Learner
 from kzoo.learners import generated
@@ -74,14 +73,11 @@ class VariationalAutoencoder(Learner):
         return self.trainable_variables
 
     def update(self, data):
-        variables = self.trainable_variables
-
         def loss():
             logs = self._computed(data, training=True)
             return logs["loss"], logs
 
-        (_, logs), gradients = autodiff.value_and_grad(loss, variables, has_aux=True)()
-        self.optimizers["default"].apply(gradients, variables)
+        _, logs = self.minimize(loss, self.trainable_variables, has_aux=True)
         return logs
 
     def evaluate_step(self, data):
