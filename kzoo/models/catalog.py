@@ -103,9 +103,10 @@ def create_model(name, *, image_shape=None, num_classes=None, pretrained=False, 
         name: one of `list_models()`.
         image_shape: `(height, width, channels)`; by default as published. For image models.
         num_classes: number of logits; 0 gives the features before the head; by default as published.
-        pretrained: `True` for published weights, from the first source that `kzoo.weights.published(name)` lists;
-            a source, `"torchvision"`, or one of its sets, `"torchvision:IMAGENET1K_V2"`; or a checkpoint of your own
-            in that library's format, `"timm:path/to/file.safetensors"`; of Transformers also a folder, or a name on the
+        pretrained: `True` for published weights, from the first source that `kzoo.weights.published(name)` lists,
+            those of GPT-2 and BERT from the Hugging Face Hub; a source, `"torchvision"`, or one of its sets,
+            `"torchvision:IMAGENET1K_V2"`; or a checkpoint of your own in that library's format,
+            `"timm:path/to/file.safetensors"`; of Transformers also a folder, or a name on the
             Hugging Face Hub, `"transformers:openai-community/gpt2"`. A head for another number of classes starts fresh,
             the first convolution is adapted to other channels, learned positions to another image size.
         **kwargs: anything else the family's function takes, e.g. `dropout=0.1`, or `vocabulary_size=27` of a language

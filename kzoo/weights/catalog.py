@@ -11,6 +11,17 @@ from pathlib import Path
 from kzoo.engine import unknown
 
 HERE = Path(__file__).parent
+# Language models whose Transformers checkpoints the Hugging Face Hub has, as `model.safetensors`.
+HUB = {
+    "gpt2": "openai-community/gpt2",
+    "gpt2_medium": "openai-community/gpt2-medium",
+    "gpt2_large": "openai-community/gpt2-large",
+    "gpt2_xl": "openai-community/gpt2-xl",
+    "bert_base": "google-bert/bert-base-uncased",
+    "bert_large": "google-bert/bert-large-uncased",
+    "minilm_l6": "sentence-transformers/all-MiniLM-L6-v2",
+    "minilm_l12": "sentence-transformers/all-MiniLM-L12-v2",
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ def _table():
 
 def names_with_weights():
     """Our models that have published weights."""
-    return frozenset(_table())
+    return frozenset(_table()) | frozenset(HUB)
 
 
 def published(model):

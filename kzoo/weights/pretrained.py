@@ -12,7 +12,7 @@ from kzoo.data import fetch
 from kzoo.engine import require, unknown
 from kzoo.files import replacing
 from kzoo.models import catalog
-from kzoo.weights.catalog import find, published
+from kzoo.weights.catalog import HUB, find, published
 from kzoo.weights.convert import fit, turned
 from kzoo.weights.load import read_checkpoint, source_of, sources_of
 
@@ -22,6 +22,8 @@ CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin", ".th", ".h5", ".hdf5")
 def create(name, pretrained, image_shape, num_classes, kwargs):
     """What `kzoo.create_model(name, pretrained=…)` gives."""
     family, images = catalog.family_of(name), "image_shape" in catalog.decided_by_data(name)
+    if name in HUB and pretrained in (True, "transformers"):
+        pretrained = f"transformers:{HUB[name]}"
     source, path = _file_of(family, pretrained)
     if path is not None:
         arguments = {**source_of(family, source).arguments, **kwargs}

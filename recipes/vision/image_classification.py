@@ -11,7 +11,7 @@ Score      digits, jax: test accuracy 98.61% in 0.2 min*, AMD EPYC, 2 cores
            Fashion-MNIST, tensorflow: test accuracy 92.78% in 50.3 min*, AMD EPYC, 2 cores
            Fashion-MNIST, torch: test accuracy 92.62% in 19.3 min*, AMD EPYC, 2 cores
            Fashion-MNIST, jax: test accuracy 92.60% in 15.5 min*, AMD EPYC, 2 cores
-           Fashion-MNIST, torch: test accuracy 94.01% in 61.9 min*, AMD EPYC, 2 cores
+           Fashion-MNIST, torch: test accuracy 94.25% in 52.8 min*, AMD EPYC, 2 cores
            CIFAR-10, JPEG, torch: test accuracy 86.26% in 60.1 min*, AMD EPYC, 2 cores
            * from start to finish, with whatever else the machine was doing
 """

@@ -102,7 +102,9 @@ def test_a_folder_and_a_name_on_the_hub_are_checkpoints_too(checkpoint, monkeypa
         kzoo.create_model("gpt2", pretrained=f"transformers:{place}", **sizes)
         for place in (checkpoint / "model.safetensors", checkpoint, "openai-community/gpt2")
     ]
-    assert asked == [("openai-community/gpt2", "model.safetensors")]
+    models.append(kzoo.create_model("gpt2", pretrained=True, **sizes))
+    assert asked == [("openai-community/gpt2", "model.safetensors")] * 2
+    assert "gpt2" in kzoo.list_models(pretrained=True) and "nanogpt" in kzoo.list_models(pretrained=False)
     for model in models[1:]:
         for ours, theirs in zip(model.get_weights(), models[0].get_weights(), strict=True):
             np.testing.assert_array_equal(ours, theirs)
