@@ -248,6 +248,17 @@ def test_recipe_runs_and_returns_figures(name, arguments, tmp_path):
         assert keras.models.load_model(folder / "model.keras").count_params() > 0
 
 
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="a run is read alike on every engine, quickest on PyTorch"
+)
+def test_a_network_of_a_run_is_looked_into(tmp_path):
+    small = dict(data="digits", samples=40, batch_size=20)
+    recipes.load("image_classification")(model="resnet20", epochs=1, **small)
+    (run,) = (tmp_path / "runs" / "image_classification").iterdir()
+    figures = recipes.load("looking_inside")(trained=str(run), points=12, steps=2, **small)
+    assert np.isfinite(list(figures.values())).all()
+
+
 @pytest.mark.once
 def test_every_recipe_is_here_is_short_and_documents_itself():
     found = recipes.find()

@@ -77,7 +77,7 @@ def main(
     if trained:
         card = read_card(trained)
         model, prepare = card["model"], Preprocessing.from_dict(card["preprocessing"])
-        known = archive.load(trained)
+        known = archive.load_keras(trained)
         if known.input_shape[1:] != images.image_shape:
             raise ValueError(
                 f"{trained} takes {known.input_shape[1:]}. Received: {images.image_shape} of {data}"
