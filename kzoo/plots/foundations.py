@@ -208,11 +208,15 @@ def heat_map(matrix, rows, columns, path, title="", x="", y="", cells=None, bar=
             f"{len(rows)} and {len(columns)} names"
         )
     side = 0.34 if cells is not None else 0.26
-    size = (max(4.0, side * len(columns) + (1.9 if bar else 1.0)), max(3.0, side * len(rows) + 1.0))
+    longest = max((len(str(name)) for name in columns), default=0) * 0.08  # inches, about
+    width = max(4.0, side * len(columns) + (1.9 if bar else 1.0))
+    aslant = longest * len(columns) > width - 1.0  # side by side the names would run into each other
+    size = (width, max(3.0, side * len(rows) + 1.0) + aslant * 0.75 * longest)
     with drawn(path, size, title) as figure:
         axes = figure.subplots()
         shown = axes.imshow(matrix, cmap="Blues", aspect="equal")
-        axes.set_xticks(range(len(columns)), columns, fontsize=9)
+        slant = dict(rotation=45, ha="left", rotation_mode="anchor") if aslant else {}
+        axes.set_xticks(range(len(columns)), columns, fontsize=9, **slant)
         axes.set_yticks(range(len(rows)), rows, fontsize=9)
         axes.xaxis.tick_top()
         axes.xaxis.set_label_position("top")

@@ -49,8 +49,10 @@ def feature_maps(model, image, path, channels=8, title=""):
     """
     from kzoo.models.features import features
 
-    stages = features(model)(np.asarray(image)[None], training=False)
-    stages = {name: keras.ops.convert_to_numpy(maps)[0] for name, maps in stages.items()}
+    network = features(model)
+    found = network(np.asarray(image)[None], training=False)
+    names = [layer.name for layer in network.layers if layer.name in found]  # from first to last
+    stages = {name: keras.ops.convert_to_numpy(found[name])[0] for name in names}
     with drawn(path, (1.1 * (channels + 1) + 0.6, 1.15 * len(stages) + 0.5), title) as figure:
         grid = figure.subplots(len(stages), channels + 1, squeeze=False)
         for row, (name, maps) in zip(grid, stages.items()):
