@@ -76,11 +76,16 @@ def table():
     ]
     for f in _read().values():
         rows.append(
-            f"| {f['row']} | {f['task']} | {f['model']} ({f['parameters']:,}) | {f['engine']} | "
+            f"| {f['row']} | {f['task']} | {f['model']}{_size(f)} | {f['engine']} | "
             f"{_figure(f)} | {f['reference']} | {f['seconds'] / 60:.1f} min | "
             f"{f['machine']}, {f['date']} |"
         )
     return "\n".join([*rows, "", "\\* from start to finish, with whatever else the machine was doing."])
+
+
+def _size(f):
+    """How many parameters, where one network is meant."""
+    return f" ({f['parameters']:,})" if "parameters" in f else ""
 
 
 def _figure(f, mark="**"):

@@ -35,7 +35,8 @@ def train(x, held, configuration, run):
         configuration["model"], image_shape=x.shape[1:], latent_dim=configuration["latent_dim"]
     )
     kzoo.accelerate(network)
-    network.compile(keras.optimizers.Adam(configuration["learning_rate"]), "mse")
+    # Squared error would let the sigmoid saturate at black in the first steps, and stay there.
+    network.compile(keras.optimizers.Adam(configuration["learning_rate"]), "binary_crossentropy")
     resume = Resume(run.path(f"resume-{held}"), configuration=configuration)
     network.fit(
         x,

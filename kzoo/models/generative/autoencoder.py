@@ -32,6 +32,9 @@ def autoencoder(
 ):
     """Autoencoder: `(b, h, w, c)` images between 0 and 1 to the same again. Train it with `fit(x, x)`.
 
+    Binary cross-entropy is the safer loss for a dense one: under the squared error the output's sigmoid may saturate at
+    black in the first steps of dark images, and stay there.
+
     `model.get_layer("encoder")` gives codes `(b, d)`, `model.get_layer("decoder")` images of codes.
 
     Args:
