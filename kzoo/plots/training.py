@@ -6,6 +6,9 @@ import numpy as np
 
 from kzoo.plots.drawing import COLOURS, FAINT, INK, MUTED, RIGHT, WRONG, drawn, dress, shortened
 
+LOWER_IS_BETTER = ("loss", "error", "reconstruction", "perplexity")
+NEITHER = ("kl",)  # how much of something, not how good
+
 
 def curves(history, path, title=""):
     """Draws losses on the left and the other metrics on the right, by epoch.
@@ -54,8 +57,8 @@ def _pair(axes, name, train, validation, colour):
         known = np.flatnonzero(np.isfinite(validation))
         values = np.asarray(validation)[known]
         label = f"{shown}, validation"
-        if len(known):
-            best = known[values.argmin() if name.endswith(("loss", "error")) else values.argmax()]
+        if len(known) and name not in NEITHER:
+            best = known[values.argmin() if name.endswith(LOWER_IS_BETTER) else values.argmax()]
             label += f" (best {validation[best]:.4g})"
             axes.plot(
                 best + 1, validation[best], "o", color=colour, markersize=7, markeredgecolor="white", zorder=5
