@@ -10,6 +10,8 @@ Score      MNIST, a plane of codes, nats a test image, torch: test elbo -156.855
            test kl 5.7587 in 2.1 min*, AMD EPYC, 2 cores
            MNIST, nats a test image, torch: test elbo -98.2893, test reconstruction 74.9393, test kl 23.3501 in 8.7
            min*, AMD EPYC, 2 cores
+           Fashion-MNIST of classes, nats a test image, torch: test elbo -236.9397, test reconstruction 225.9087,
+           test kl 11.0309 in 8.2 min*, AMD EPYC, 2 cores
            * from start to finish, with whatever else the machine was doing
 """
 
