@@ -229,7 +229,11 @@ CASES = [
 @pytest.fixture(autouse=True)
 def few_blocks(monkeypatch):
     """The recipes' networks with fewer blocks: engines take their time to compile each."""
-    for name, few in (("resnet20", {"depths": (1, 1, 1)}), ("vit_tiny_patch16", {"depth": 2})):
+    for name, few in {
+        "resnet20": dict(depths=(1, 1, 1)),
+        "vit_tiny_patch16": dict(depth=2),
+        "diffusion_unet_small": dict(multipliers=(1,), attention_levels=(), filters=8, groups=4),
+    }.items():
         sizes = importlib.import_module(catalog.FAMILIES[catalog.family_of(name)]).SIZES
         monkeypatch.setitem(sizes, name, sizes[name] | few)
 
