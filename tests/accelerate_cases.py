@@ -163,6 +163,8 @@ def cases():
     yield "LayerNormalization bare", lambda: layers.LayerNormalization(**bare), images[2], {}
     yield "LayerNormalization axes", lambda: layers.LayerNormalization(axis=(-2, -1)), images[2], {}
     yield "LayerNormalization bfloat16", lambda: layers.LayerNormalization(**mixed), images[2], {}
+    for name in ("relu", "silu", "gelu"):
+        yield f"Dense {name}", lambda name=name: layers.Dense(6, activation=name), images[1], {}
     yield "Dense no bias", lambda: layers.Dense(6, use_bias=False), images[1], {}
     yield "Dense bfloat16", lambda: layers.Dense(6, dtype="mixed_bfloat16"), images[1], {}
     yield "Dense lora", lambda: layers.Dense(6, lora_rank=2), images[1], {}
