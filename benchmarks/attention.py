@@ -123,7 +123,7 @@ def show(report, console):
                 time = statistics.median(found["times_ms"][kind])
                 share = "{:.2f} ({:.2f}–{:.2f})".format(*found["ratios"][kind])
                 part = f"{memory[kind] / max(memory['dense'], 1e-3):.2f}"
-                table.add_row(str(length), kind, f"{time:.2f}", share, f"{memory[kind]:.0f}", part)
+                table.add_row(length, kind, f"{time:.2f}", share, f"{memory[kind]:.0f}", part)
         console.print(table)
 
 
@@ -148,10 +148,14 @@ def main():
     lengths = [int(length) for length in arguments.lengths.split(",")]
     console = Console()
     report = {"machine": machine(), "rounds": arguments.rounds, "engines": {engine: {} for engine in engines}}
-    pairs = [(engine, length) for engine in engines for length in lengths]
+    if arguments.out.exists():  # a run that was stopped goes on, on the same day and machine
+        before = json.loads(arguments.out.read_text())
+        if (before["machine"], before["rounds"]) == (report["machine"], report["rounds"]):
+            report["engines"] |= before["engines"]
+    pairs = [(e, length) for e in engines for length in lengths if str(length) not in report["engines"][e]]
     for engine, length in track(pairs, "engines and lengths", console=console):
         times = answer(engine, "--child", engine, length, arguments.rounds)
-        report["engines"][engine][length] = {
+        report["engines"][engine][str(length)] = {
             "times_ms": times,
             "ratios": {kind: ratio(times, kind) for kind in KINDS},
             "memory_mib": {kind: answer(engine, "--memory-child", engine, kind, length) for kind in KINDS},

@@ -107,8 +107,10 @@ def strided_attention(query, key, value, stride, *, causal=True, key_mask=None, 
     far_mask = ops.logical_and(ops.expand_dims(columns, 1), ops.expand_dims(others, 1))  # (b or 1, c, k, c)
     mask = ops.concatenate([near_mask, far_mask], axis=-1)
 
-    weights = ops.cast(masked_softmax(scores, ops.expand_dims(ops.expand_dims(mask, 1), 1)), value.dtype)
-    width = near_keys.shape[2]
+    width, longest = near_keys.shape[2], near_keys.shape[2] + c
+    scores = ops.reshape(scores, (-1, n, c, k, longest))  # TensorFlow's compiled softmax takes five axes at most
+    weights = ops.cast(masked_softmax(scores, ops.expand_dims(mask, 1)), value.dtype)
+    weights = ops.reshape(weights, (-1, m, n // m, c, k, longest))
     output = ops.einsum("bmgcij,bcjmh->bcimgh", weights[..., :width], near_values)
     output = output + ops.einsum("bmgcid,bdimh->bcimgh", weights[..., width:], _blocks(value, **size))
     return ops.reshape(output, (-1, c * k, n, value.shape[-1]))[:, :t]

@@ -1,6 +1,7 @@
 """Sparse attention is dense attention under the mask of the same name, in less memory."""
 
 import attention_by_hand as by_hand
+import keras
 import numpy as np
 import pytest
 from computing import computed
@@ -99,6 +100,29 @@ def test_a_single_place_and_whole_blocks_are_served(doubles):
 
 
 @pytest.mark.once
+class SelfAttention(keras.layers.Layer):
+    """A layer of one function of queries, keys and values."""
+
+    def __init__(self, attend):
+        super().__init__()
+        self.attend = attend
+
+    def call(self, x):
+        return self.attend(x, x[:, :, :2], x[:, :, 2:])
+
+
+@pytest.mark.parametrize(
+    ("name", "length"), [("local", T), ("local", None), ("strided", T), ("strided", None), ("blocks", T)]
+)
+def test_a_compiled_model_gives_what_its_layer_gives(name, length):
+    layer = SelfAttention(lambda *heads: CASES[name][0](*heads, m=None))
+    inputs = keras.Input((length, 4, 6))
+    model = keras.Model(inputs, layer(inputs))
+    x = draw(2, T, 4, 6).astype("float32")
+    # TensorFlow's own kernels for compiled programs refuse what its eager ones take
+    np.testing.assert_allclose(model.predict(x, verbose=0), computed(layer, x), rtol=1e-5, atol=1e-6)
+
+
 def test_masks_and_layouts_are_the_papers_patterns():
     for causal in (True, False):
         mask = ops.convert_to_numpy(strided_mask(9, 3, causal=causal))
