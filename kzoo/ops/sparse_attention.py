@@ -108,7 +108,7 @@ def strided_attention(query, key, value, stride, *, causal=True, key_mask=None, 
     mask = ops.concatenate([near_mask, far_mask], axis=-1)
 
     width, longest = near_keys.shape[2], near_keys.shape[2] + c
-    scores = ops.reshape(scores, (-1, n, c, k, longest))  # TensorFlow's compiled softmax takes five axes at most
+    scores = ops.reshape(scores, (-1, n, c, k, longest))  # TensorFlow's compiled softmax takes five axes
     weights = ops.cast(masked_softmax(scores, ops.expand_dims(mask, 1)), value.dtype)
     weights = ops.reshape(weights, (-1, m, n // m, c, k, longest))
     output = ops.einsum("bmgcij,bcjmh->bcimgh", weights[..., :width], near_values)
