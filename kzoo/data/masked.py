@@ -44,16 +44,19 @@ class MaskedBatches(SequenceBatches):
         tokens: their vocabulary, a `Subwords` with `[MASK]`.
         batch_size: b.
         rate: the share that is to be guessed.
+        places: whether to say where, for `kzoo.models.text.bert_heads.masked_guesses`: x is then `{"tokens": (b, n),
+            "places": (b, k)}` and the pieces are `(b, k)`, with `IGNORED` where a text has fewer.
         **options: of `SequenceBatches`.
 
     Raises:
         ValueError: for a share that does not lie between 0 and 1, or a text of marks alone.
     """
 
-    def __init__(self, x, tokens, batch_size, *, rate=0.15, **options):
+    def __init__(self, x, tokens, batch_size, *, rate=0.15, places=False, **options):
         if not 0 < rate < 1:
             raise ValueError(f"rate must lie between 0 and 1. Received: rate={rate}")
         super().__init__(x, None, batch_size, **options)
+        self.places = places
         self.rate, self.mask_id, self.vocabulary_size = rate, tokens.id_of(MASK), tokens.vocabulary_size
         self.marks = [tokens.id_of(name) for name in (PAD, BEGIN, END, MASK)]
         self.specials = [*self.marks, tokens.id_of(UNKNOWN)]
@@ -70,4 +73,9 @@ class MaskedBatches(SequenceBatches):
         rank = np.argsort(order, axis=1)
         count = np.maximum(1, np.round(self.rate * free.sum(1))).astype(int)
         chosen = (rank < count[:, None]) & free
-        return masked(ids, chosen, generator, self.specials, self.mask_id, self.vocabulary_size)
+        hidden, labels = masked(ids, chosen, generator, self.specials, self.mask_id, self.vocabulary_size)
+        if not self.places:
+            return hidden, labels
+        # As many for every text of a length, so that an engine that compiles for each shape compiles a few times only.
+        places = order[:, : max(1, round(self.rate * ids.shape[1]))].astype("int32")
+        return {"tokens": hidden, "places": places}, np.take_along_axis(labels, places, axis=1)

@@ -23,9 +23,9 @@ from kzoo.callbacks import Resume
 from kzoo.data.encodings import MASK, marked, word_pieces
 from kzoo.data.masked import MaskedBatches
 from kzoo.data.sentences import WORD, written
-from kzoo.data.sequences import IGNORED
+from kzoo.data.sequences import IGNORED, LENGTHS
 from kzoo.models.text import nats_per_symbol
-from kzoo.models.text.bert_heads import masked_language_model
+from kzoo.models.text.bert_heads import masked_guesses, masked_language_model
 from kzoo.optimizers.fine_tuning import fine_tuning_adamw
 from kzoo.predict import softmax
 from kzoo.runs import Run
@@ -89,6 +89,8 @@ def main(
             tokens,
             batch_size,
             rate=rate,
+            places=True,
+            lengths=[*(n for n in LENGTHS if n < length), length],
             seed=seed,
             shuffle=part == "train",
         )
@@ -98,17 +100,18 @@ def main(
         model, vocabulary_size=tokens.vocabulary_size, max_sequence_length=max(length, 128), dropout=dropout
     )
     network = masked_language_model(encoder)
+    training = masked_guesses(network)
     if accelerate:
-        kzoo.accelerate(network)
-    network.compile(
-        fine_tuning_adamw(network, learning_rate, epochs * len(train)),
+        kzoo.accelerate(training)
+    training.compile(
+        fine_tuning_adamw(training, learning_rate, epochs * len(train)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED),
     )
     resume = Resume(run.path("resume"), data=train, configuration=settings)
     watched = dict(callbacks=[resume, run.log], verbose=recipes.verbosity())
-    network.fit(train, epochs=epochs, validation_data=validation, **watched)
+    training.fit(train, epochs=epochs, validation_data=validation, **watched)
 
-    loss = nats_per_symbol(network, validation)
+    loss = nats_per_symbol(training, validation)
     figures = {
         "validation_loss": loss,  # nats a piece that is guessed
         "perplexity": math.exp(loss),

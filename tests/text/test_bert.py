@@ -90,6 +90,26 @@ def test_the_masked_language_model_learns_through_the_embedding_table():
     assert sum("token_embedding" in variable.path for variable in model.trainable_variables) == 1
 
 
+def test_guesses_at_places_are_the_logits_there_and_train_the_same_weights():
+    whole = bert_heads.masked_language_model(encoder())
+    labels = np.full(TOKENS.shape, -1)
+    places = np.array([[2, 0, 1], [4, 1, 3]], "int32")
+    rows = np.arange(2)[:, None]
+    labels[rows, places] = [[3, -1, 7], [5, 9, -1]]
+    other = bert_heads.masked_language_model(encoder())
+    other.set_weights(whole.get_weights())
+    some = bert_heads.masked_guesses(other)
+    chosen = {"tokens": TOKENS, "places": places}
+    logits = whole.predict(TOKENS, verbose=0)[rows, places]
+    np.testing.assert_allclose(some.predict(chosen, verbose=0), logits, rtol=1e-5, atol=1e-6)
+    for model, x, y in ((whole, TOKENS, labels), (some, chosen, labels[rows, places])):
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+        model.compile(keras.optimizers.SGD(0.1), loss)
+        model.fit(x, y, epochs=2, verbose=0)
+    for a, b in zip(whole.get_weights(), other.get_weights()):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_heads_that_do_not_divide_the_width_are_refused():
     with pytest.raises(ValueError, match=r"num_heads must divide dim\. Received: dim=8, num_heads=3"):
         encoder(num_heads=3)

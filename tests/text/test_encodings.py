@@ -125,6 +125,11 @@ def test_a_share_of_the_pieces_is_hidden_anew_in_every_epoch(tokens):
     kinds = np.concatenate(kinds)
     for kind, share in (("mask", 0.8), ("other", 0.1), ("same", 0.1)):
         assert abs(np.mean(kinds == kind) - share) < 0.04, kind
+    at_places = MaskedBatches(rows, tokens, 100, lengths=(30,), seed=1, places=True)
+    (x, y), (some, labels) = data.draw(2, 1), at_places.draw(2, 1)
+    np.testing.assert_array_equal(some["tokens"], x)
+    np.testing.assert_array_equal(np.take_along_axis(y, some["places"], 1), labels)
+    assert (labels != IGNORED).sum() == (y != IGNORED).sum()
     with pytest.raises(ValueError, match=r"rate must lie between 0 and 1\. Received: rate=1"):
         MaskedBatches(rows, tokens, 4, rate=1)
     with pytest.raises(ValueError, match=r"a piece to guess\. Received: marks alone in example 1"):

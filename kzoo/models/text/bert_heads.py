@@ -92,6 +92,21 @@ def masked_language_model(encoder, *, epsilon=1e-12, name="masked_language_model
     return keras.Model(encoder.input, Bias(name="head_bias")(table(x, reverse=True)), name=name)
 
 
+def masked_guesses(network, *, name="masked_guesses"):
+    """The logits of a `masked_language_model` at k places only, `(b, k, v)`: what pre-training needs of them.
+
+    It takes `{"tokens": (b, n), "places": (b, k)}` (and what else the encoder takes), and shares all its layers. A
+    seventh of the places is guessed, and the table of the vocabulary is the larger part of a small encoder's work.
+    """
+    hidden, inputs = network.get_layer("head_dense").input, network.input
+    places = keras.Input((None,), dtype="int32", name="places")
+    x = ops.take_along_axis(hidden, ops.expand_dims(places, -1), axis=1)
+    x = network.get_layer("head_norm")(network.get_layer("head_dense")(x))
+    x = network.get_layer("head_bias")(network.get_layer("token_embedding")(x, reverse=True))
+    inputs = inputs if isinstance(inputs, dict) else {"tokens": inputs}
+    return keras.Model({**inputs, "places": places}, x, name=name)
+
+
 def sentence_embedding(encoder, *, name="sentence_embedding"):
     """A vector of length 1 for each text, `(b, d)`: the mean over its tokens, as sentence-transformers takes it."""
     return keras.Model(
