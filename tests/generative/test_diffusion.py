@@ -29,8 +29,23 @@ def network(image_shape=(4, 6, 2), num_classes=3, **more):
     return model
 
 
+def denoiser(image_shape=(4, 6, 2), num_classes=3):
+    """Two convolutions with the U-Net's inputs, for what the learner alone does: engines compile it in no time."""
+    inputs = {
+        "images": keras.Input(image_shape, name="images"),
+        "times": keras.Input((), dtype="int32", name="times"),
+    }
+    told = kzoo.layers.TimeEmbedding(8)(inputs["times"])
+    if num_classes:
+        inputs["labels"] = keras.Input((), dtype="int32", name="labels")
+        told = told + keras.layers.Embedding(num_classes + 1, 8, name="label_embedding")(inputs["labels"])
+    x = keras.layers.Conv2D(8, 3, padding="same", activation="silu")(inputs["images"])
+    x = x + keras.layers.Reshape((1, 1, 8))(keras.layers.Dense(8)(told))
+    return keras.Model(inputs, keras.layers.Conv2D(image_shape[-1], 3, padding="same")(x))
+
+
 def learner_of(model=None, rate=0.01, **options):
-    learner = Diffusion(network() if model is None else model, **dict(steps=20, schedule="linear") | options)
+    learner = Diffusion(denoiser() if model is None else model, **dict(steps=20, schedule="linear") | options)
     learner.compile(keras.optimizers.Adam(rate))
     return learner
 
@@ -66,9 +81,9 @@ def test_a_network_takes_any_size_that_it_can_halve():
         assert network(shape, **more).output_shape == (None, *shape)
 
 
-@pytest.mark.parametrize("target", ["noise", "velocity"])
-def test_the_loss_is_the_mean_square_of_what_the_network_misses(target):
-    learner, (x, y) = learner_of(target=target, label_dropout=0.0, rate=0.0), data()
+@pytest.mark.parametrize(("target", "made"), [("noise", denoiser), ("velocity", network)])
+def test_the_loss_is_the_mean_square_of_what_the_network_misses(target, made):
+    learner, (x, y) = learner_of(made(), target=target, label_dropout=0.0, rate=0.0), data()
     signal = diffusion.signal_of(diffusion.linear_betas(20))[x["times"]].reshape(-1, 1, 1, 1)
     images = 2 * x["images"] - 1
     wanted = x["noise"]
@@ -138,11 +153,11 @@ def test_ddpm_is_ddim_with_all_the_noise_and_a_film_ends_in_the_samples():
     learner = learner_of()
     options = dict(steps=6, seed=3)
     ddpm = learner.sample(2, 1, sampler="ddpm", **options)
-    np.testing.assert_allclose(learner.sample(2, 1, eta=1.0, **options), ddpm, atol=2e-4)
+    np.testing.assert_allclose(learner.sample(2, 1, eta=1.0, **options), ddpm, atol=1e-3)
     film = learner.film(2, 1, frames=3, sampler="ddpm", **options)
     np.testing.assert_array_equal(film[-1], ddpm)
-    assert film.shape == (3, 2, 4, 6, 2) and np.abs(film[0] - ddpm).max() > 1e-3
-    assert np.abs(learner.sample(2, 1, **options) - ddpm).max() > 1e-3  # the noise of the steps
+    assert film.shape == (3, 2, 4, 6, 2) and np.abs(film[0] - ddpm).max() > 0.05
+    assert np.abs(learner.sample(2, 1, **options) - ddpm).max() > 0.05  # the noise of the steps
 
 
 def test_a_saved_learner_goes_on_and_draws_the_same(tmp_path):
@@ -223,7 +238,7 @@ def test_latent_diffusion_works_on_codes_and_leaves_the_autoencoder_alone(tmp_pa
     assert codes.shape == (16, 2, 2, 2) and codes.std() == pytest.approx(1, rel=1e-3)
     logits = model.predict(images, verbose=0)
     np.testing.assert_allclose(space.decode(codes), 1 / (1 + np.exp(-logits)), rtol=1e-4)
-    learner = learner_of(network((2, 2, 2), 0), latents=space, target="velocity")
+    learner = learner_of(denoiser((2, 2, 2), 0), latents=space, target="velocity")
     before = [ops.convert_to_numpy(w) for w in space.weights]
     learner.fit(images, batch_size=8, verbose=0)
     for weight, old in zip(space.weights, before, strict=True):
@@ -255,7 +270,7 @@ def test_latent_diffusion_works_on_codes_and_leaves_the_autoencoder_alone(tmp_pa
         (lambda: learner_of().sample(2, steps=21), "count=21"),
         (lambda: learner_of().sample(2, labels=[1, 4]), "labels=[1, 4]"),
         (lambda: learner_of().sample(2, labels=[1, 2, 0]), "labels=[1, 2, 0]"),
-        (lambda: learner_of(network(num_classes=0)).sample(2, labels=1), "no classes"),
+        (lambda: learner_of(denoiser(num_classes=0)).sample(2, labels=1), "no classes"),
         (lambda: learner_of().sample(2, eta=2.0), "eta=2.0"),
         (lambda: learner_of().film(2, frames=9, steps=8), "frames=9"),
         (lambda: LatentSpace.of(autoencoder(), np.zeros((2, 4, 4, 1)), (2, 2, 3)), "code_shape=(2, 2, 3)"),
