@@ -207,7 +207,7 @@ ENTRIES = [
         *("token_f1,exact_match", "mBERT after SQuAD's 87,599 questions 83.5 and 72.2 % (deepmind/xquad)"),
     ),
     Entry(
-        *("S5", "English text sets, masked words, nats", "masked_language_model", "torch", "--epochs 6"),
+        *("S5", "English text sets, masked words, nats", "masked_language_model", "torch", "--epochs 4"),
         *("validation_loss,perplexity", "the words that it fills in"),
     ),
     Entry(
