@@ -8,7 +8,9 @@ Paper      Ouyang et al. (2022), arXiv:2203.02155; LoRA: Hu et al. (2022), arXiv
            answers, not of what was asked
 Command    kzoo run instruction_tuning --backend torch
            kzoo run instruction_tuning --base path/to/gpt2 --learning-rate 0.00005
-Score      not run in full yet
+Score      1,100 instructions, nats of held-out answers, torch: full before loss 4.6027, full after loss 3.1302,
+           lora after loss 3.4854 in 41.1 min*, AMD EPYC, 2 cores
+           * from start to finish, with whatever else the machine was doing
 """
 
 import functools
@@ -134,7 +136,8 @@ def main(
         ]
     run.path("answers.txt").write_text("\n".join(lines) + "\n")
     curves = {name: [row["history"]["val_loss"]] for name, row in rows.items()}
-    plots.bands(curves, run.path("losses.png"), run.folder.name, y="validation loss of answers, nats")
+    title = f"Following instructions ({engine})"
+    plots.bands(curves, run.path("losses.png"), title, y="validation loss of answers, nats")
     best = min(rows, key=lambda name: rows[name]["after"])
     network, tokens = keras.models.load_model(run.path(f"{best}.keras")), text_decoder(folder)[1]
     tokens.save(run.path("tokenizer.json"))

@@ -140,7 +140,7 @@ def main(
         "vocabulary_size": tokens.vocabulary_size,
         "seconds": round(run.seconds, 1),
     }
-    plots.curves(history, run.path("curves.png"), f"{run.folder.name}, {epochs} epochs")
+    plots.curves(history, run.path("curves.png"), f"{' to '.join(pairs.languages)} ({engine})")
     card = dict(model="translation_small", data=data, outputs="logits", bleu=metric.signature())
     run.save(network, figures=figures, history=history, **card)
     return figures
