@@ -3,7 +3,8 @@
 Task       draw images of a class; see how strongly guidance makes them look like it
 Data       `mnist`, `fashion_mnist`, `digits` or another data set of small images that `kzoo list` shows
 Paper      Ho, Jain and Abbeel (2020), Denoising Diffusion Probabilistic Models, arXiv:2006.11239; DDIM: Song, Meng and
-           Ermon (2021), arXiv:2010.02502; guidance: Ho and Salimans (2022), arXiv:2207.12598
+           Ermon (2021), arXiv:2010.02502; guidance: Ho and Salimans (2022), arXiv:2207.12598; velocity, which a short
+           training learns sooner than the first paper's noise: Salimans and Ho (2022), arXiv:2202.00512
 Command    kzoo run diffusion --backend torch --data mnist
 Score      not run in full yet
 """
@@ -48,7 +49,7 @@ def main(
     batch_size: int = 64,
     learning_rate: float = 1e-3,
     schedule: str = "cosine",
-    target: str = "noise",
+    target: str = "velocity",
     label_dropout: float = 0.1,
     ema_momentum: float = 0.999,
     steps: int = 50,
