@@ -7,8 +7,7 @@ Paper      Kingma and Welling (2014), arXiv:1312.6114; Radford, Metz and Chintal
 Command    kzoo run generative_comparison --backend torch --data fashion_mnist
 Score      Fashion-MNIST, 2,000 images, torch: vae fid 109.6400, gan fid 26.4042, diffusion fid 71.8979, real fid
            2.3602, vae recall 0.2505, gan recall 0.6745, diffusion recall 0.4215, vae agreement 0.7195, gan
-           agreement 0.9025, diffusion agreement 0.7440, vae training seconds 318.9000, gan training seconds
-           183.2000, diffusion training seconds 369.0000 in 17.7 min*, AMD EPYC, 2 cores
+           agreement 0.9025, diffusion agreement 0.7440 in 17.7 min*, AMD EPYC, 2 cores
            * from start to finish, with whatever else the machine was doing
 """
 
@@ -55,8 +54,7 @@ def diffusion(shape, steps, seed):
     """A conditional U-Net, from which DDIM draws in 50 steps without guidance."""
     model = kzoo.create_model("diffusion_unet_small", **shape)
     kzoo.accelerate(model)
-    # After so few epochs a guess of the noise, which says nothing of the image in pure noise, drew noise for every
-    # second image.
+    # After so few epochs a network that guesses the noise itself drew noise for every second image.
     learner = Diffusion(model, target="velocity", seed=seed)
     kzoo.accelerate(learner.average)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -137,12 +135,9 @@ def main(
         table.add_row(name, *(shown.get(column, "") for column in COLUMNS))
     Console().print(table)
     sheets = [np.load(run.path(f"{name}.npy")) for name in MAKERS]
-    captions = [
-        f"{name}: {images.labels[i % images.num_classes]}" for name in MAKERS for i in range(len(sheets[0]))
-    ]
-    plots.sheet(
-        np.concatenate(sheets), run.path("samples.png"), captions, "VAE, GAN, diffusion", images.num_classes
-    )
+    captions = [f"{name}: {label}" for name in MAKERS for label in 2 * list(images.labels)]
+    sheet = np.concatenate(sheets)
+    plots.sheet(sheet, run.path("samples.png"), captions, "VAE, GAN, diffusion", images.num_classes)
     figures = {f"{name}_{column}": rows[name][column] for name in MAKERS for column in COLUMNS}
     figures |= {f"real_{column}": value for column, value in floor.items()}
     parameters = sum(found["parameters"] for found in rows.values())
