@@ -9,7 +9,7 @@ of two heads of 32 features; the window is 128, the stride 64, blocks hold 64 pl
 attention on the engine's best way, which on PyTorch is a fused kernel that never holds the matrix of weights;
 `written out` is the same with that matrix. A round runs all kinds one after the other, in changing order; ratios are
 those of the medians, with the quartiles of the rounds' ratios. Memory is the most that a fresh process has held during
-one step, less what it held before.
+one step, less what it held before. A run goes on where it was stopped, on the same day; without FILE it begins anew.
 """
 
 import argparse
