@@ -26,7 +26,7 @@ def keras_learner():
     import kzoo
 
     unet = kzoo.create_model("diffusion_unet_small", image_shape=(SIZE, SIZE, 1), num_classes=CLASSES)
-    learner = kzoo.learners.Diffusion(unet, label_dropout=DROPPED, ema_momentum=MOMENTUM)
+    learner = kzoo.learners.Diffusion(unet, target="noise", label_dropout=DROPPED, ema_momentum=MOMENTUM)
     learner.compile(keras.optimizers.Adam(1e-3))
     return learner
 

@@ -11,7 +11,7 @@ from kzoo.learners import generated
 from kzoo.learners.denoiser import Denoiser
 from kzoo.ops import diffusion
 
-TARGETS = ("noise", "velocity")
+TARGETS = ("velocity", "noise")
 
 
 @keras.saving.register_keras_serializable("kzoo")
@@ -26,10 +26,11 @@ class Diffusion(Learner):
     learner.sample(10, labels=range(10), guidance=2.0)
     ```
 
-    The loss is the mean square of what is left of the noise after the network's guess (equation 14 of Ho et al. 2020,
-    arXiv:2006.11239). `average` is a second network whose weights follow the first one's as a moving mean; it draws the
-    images, and is what to export. A share of the labels is replaced by "none", so that the network knows images without
-    a class too, as guidance needs it (Ho and Salimans 2022, arXiv:2207.12598).
+    The loss is the mean square error of the network's guess: of the noise in equation 14 of Ho et al. (2020,
+    arXiv:2006.11239), of the velocity in section 4 of Salimans and Ho (2022, arXiv:2202.00512). `average` is a second
+    network whose weights follow the first one's as a moving mean; it draws the images, and is what to export. A share
+    of the labels is replaced by "none", so that the network knows images without a class too, as guidance needs it (Ho
+    and Salimans 2022, arXiv:2207.12598).
 
     `fit` takes images, images and labels, or a dictionary with `"images"` and what is otherwise drawn: `"times"`
     `(b,)` and `"noise"` in the images' shape. Without classes labels are not used.
@@ -38,11 +39,12 @@ class Diffusion(Learner):
         model: as `kzoo.models.generative.diffusion_unet` makes it.
         schedule: `"cosine"` or `"linear"`.
         steps: t, of the schedule.
-        target: what the network guesses: `"noise"`, or `"velocity"`, which remains well-defined in pure noise.
+        target: what the network guesses: `"velocity"`, which says something of the image in pure noise too, or
+            `"noise"`, which after a short training draws images of noise.
         label_dropout: share of the labels that is replaced.
         ema_momentum: of the moving mean. In the first steps n it is (1 + n) / (10 + n), if that is less.
-        latents: a `LatentSpace`, on whose codes the network then works. Take velocity as the target: there is no range
-            that what is guessed from pure noise could be cut to.
+        latents: a `LatentSpace`, on whose codes the network then works. Its target should be the velocity: there is no
+            range that what is guessed from pure noise could be cut to.
         seed: of times, noise and dropped labels.
     """
 
@@ -52,7 +54,7 @@ class Diffusion(Learner):
         *,
         schedule="cosine",
         steps=1000,
-        target="noise",
+        target="velocity",
         label_dropout=0.1,
         ema_momentum=0.999,
         latents=None,

@@ -55,7 +55,7 @@ def diffusion(shape, steps, seed):
     model = kzoo.create_model("diffusion_unet_small", **shape)
     kzoo.accelerate(model)
     # After so few epochs a network that guesses the noise itself drew noise for every second image.
-    learner = Diffusion(model, target="velocity", seed=seed)
+    learner = Diffusion(model, seed=seed)
     kzoo.accelerate(learner.average)
     rate = keras.optimizers.schedules.CosineDecay(
         1e-4, steps, 0.05, warmup_target=1e-3, warmup_steps=max(1, steps // 40)

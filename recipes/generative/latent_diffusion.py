@@ -80,7 +80,7 @@ def main(
         patch_size=1,
     )
     kzoo.accelerate(unet)
-    learner = Diffusion(unet, target="velocity", latents=space, seed=seed)
+    learner = Diffusion(unet, latents=space, seed=seed)
     history = fit(learner, learning_rate, epochs, "diffusion")
 
     judge = Judge.trained(images, run.folder, epochs=judge_epochs, seed=seed)

@@ -27,7 +27,7 @@ def data(image_shape, code_shape, n=12):
 
 def of_noise(optimizer=None):
     """On pixels, with classes."""
-    learner = kzoo.learners.Diffusion(network((4, 4, 2), 3), steps=100, label_dropout=0.0)
+    learner = kzoo.learners.Diffusion(network((4, 4, 2), 3), steps=100, target="noise", label_dropout=0.0)
     learner.compile(optimizer or keras.optimizers.SGD(0.05))
     return learner, data((4, 4, 2), (4, 4, 2))
 
@@ -38,7 +38,7 @@ def of_codes():
     encoder = keras.Model(inputs, keras.layers.Dense(8)(keras.layers.Flatten()(inputs)))
     decoder = keras.Model(codes, keras.layers.Reshape((3, 4, 1))(keras.layers.Dense(12)(codes)))
     space = kzoo.learners.LatentSpace(encoder, decoder, 2.0, (2, 2, 2))
-    options = dict(schedule="linear", target="velocity", label_dropout=0.0, ema_momentum=0.2)
+    options = dict(schedule="linear", label_dropout=0.0, ema_momentum=0.2)
     learner = kzoo.learners.Diffusion(network((2, 2, 2), 3), steps=100, latents=space, **options)
     learner.compile(keras.optimizers.SGD(0.05))
     return learner, data((3, 4, 1), (2, 2, 2))
