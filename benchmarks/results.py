@@ -94,9 +94,15 @@ def _figure(f, mark="**"):
     for name in f["figure"].split(","):
         value = f["figures"][name]
         share = name.endswith("accuracy") or name.partition("_")[0] in ("vanished", "exploded")
-        text = f"{value:.2%}" if share else f"{value:.4f}"
+        text = f"{value:.2%}" if share else _number(value)
         shown.append(f"{name.replace('_', ' ')} {mark}{text}{mark}")
     return ", ".join(shown)
+
+
+def _number(value):
+    """A whole number as such, others with about four digits."""
+    decimals = 0 if value == round(value) else 4 if abs(value) < 10 else 2 if abs(value) < 100 else 1
+    return f"{value:,.{decimals}f}"
 
 
 def costs():
@@ -204,12 +210,12 @@ def write_tables():
 def _write_score(recipe):
     """Puts the figures into the `Score` lines that end the recipe's docstring."""
     (path,) = ROOT.glob(f"recipes/*/{recipe}.py")
+    figures = [f for f in _read().values() if f["recipe"] == recipe]
     lines = [
-        f"{f['task']}, {f['engine']}: {_figure(f, mark='')} in {f['seconds'] / 60:.1f} min*, {f['machine']}"
-        for f in _read().values()
-        if f["recipe"] == recipe
+        f"{f['task']}, {f['engine']}: {_figure(f, mark='')} in {f['seconds'] / 60:.1f} min*" for f in figures
     ]
-    lines.append("* from start to finish, with whatever else the machine was doing")
+    machines = "; ".join(dict.fromkeys(f["machine"] for f in figures))
+    lines.append(f"* {machines}; from start to finish, with whatever else was running")
     lines = [part for line in lines for part in textwrap.wrap(line, 105)]
     score = "Score      " + ("\n" + " " * 11).join(lines)
     text = re.sub(r'^Score .*?(?=\n""")', lambda _: score, path.read_text(), count=1, flags=re.S | re.M)
@@ -223,7 +229,15 @@ def _between(text, name, new):
 
 
 def _read():
-    return json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    """Key to entry, by row: foundations, training, vision, sequences, generative models, agents."""
+    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    keys = [entry.key for entry in ENTRIES]
+
+    def place(key):
+        letter, number = re.match(r"(\D)(\d+)", figures[key]["row"]).groups()  # of "T1, T2" the first
+        return "FTVSGR".index(letter), int(number), keys.index(key) if key in keys else len(keys)
+
+    return {key: figures[key] for key in sorted(figures, key=place)}
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ Data       scikit-learn's digits: 1,294 to learn from, 144 to validate, 359 to b
 Paper      LeCun et al. (1989), Backpropagation applied to handwritten zip code recognition; batch normalisation:
            Ioffe and Szegedy (2015), arXiv:1502.03167; He initialisation: arXiv:1502.01852
 Command    kzoo run cnn_by_hand
-Score      digits, numpy: test accuracy 98.89% in 0.2 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      digits, numpy: test accuracy 98.89% in 0.2 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import math

@@ -6,8 +6,8 @@ Data       scikit-learn's digits, standardised: the loss is that of telling them
 Paper      Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural networks;
            He et al., arXiv:1502.01852; Saxe et al., arXiv:1312.6120; Hochreiter (1991)
 Command    kzoo run gradient_flow
-Score      50 layers, numpy: vanished at 50 58.33%, exploded at 50 13.89% in 1.9 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      50 layers, numpy: vanished at 50 58.33%, exploded at 50 13.89% in 1.9 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import itertools

@@ -5,8 +5,8 @@ Data       MNIST (LeCun et al., 1998): 54,000 digits to learn from, 6,000 to val
 Paper      Rumelhart, Hinton and Williams (1986), doi:10.1038/323533a0; LeCun et al. (1998) report 97.05 % for 300
            hidden units and no distortions, Srivastava et al. (2014) 98.75 % for three dropout layers of 1,024
 Command    kzoo run mlp_by_hand
-Score      MNIST, numpy: test accuracy 98.51% in 4.9 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      MNIST, numpy: test accuracy 98.51% in 4.9 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import math

@@ -5,8 +5,8 @@ Data       32,033 first names (ssa.gov, by way of karpathy/makemore), parted 80 
 Paper      Bengio et al. (2003), A neural probabilistic language model, Journal of Machine Learning Research 3
            karpathy/makemore: bigrams 2.454 nats a letter on all names; the network 2.105 on its validation tenth
 Command    kzoo run names_by_hand
-Score      names, nats, numpy: bigram loss 2.4540, validation loss 2.1015 in 2.2 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      names, nats, numpy: bigram loss 2.4540, validation loss 2.1015 in 2.2 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 from pathlib import Path

@@ -5,8 +5,8 @@ Data       Beale's function (1958), differentiated by `kzoo.scratch.autograd`; M
 Paper      Polyak (1964), Nesterov (1983), Duchi et al. (2011), Tieleman and Hinton (2012), Kingma and Ba
            (arXiv:1412.6980), Loshchilov and Hutter (arXiv:1711.05101)
 Command    kzoo run optimizer_race
-Score      MNIST, 3 epochs, numpy: best accuracy 96.96% in 1.8 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      MNIST, 3 epochs, numpy: best accuracy 96.96% in 1.8 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import numpy as np

@@ -5,8 +5,8 @@ Data       1,000 training images of MNIST; strengths are chosen on 2,000 others,
 Paper      Zhang et al. (2017), arXiv:1611.03530: networks learn random labels by heart
            Tibshirani (1996), the lasso; Hoerl and Kennard (1970), ridge regression; Srivastava et al. (2014), dropout
 Command    kzoo run regularizers_by_hand
-Score      MNIST, a fifth of the labels wrong, numpy: best accuracy 87.80% in 6.1 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      MNIST, a fifth of the labels wrong, numpy: best accuracy 87.80% in 6.1 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import numpy as np

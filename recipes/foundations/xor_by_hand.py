@@ -5,8 +5,8 @@ Data       the four cases, and for training the same with noise
 Paper      Rosenblatt (1958), doi:10.1037/h0042519; Minsky and Papert (1969), Perceptrons; Rumelhart, Hinton and
            Williams (1986), doi:10.1038/323533a0: XOR by backpropagation
 Command    kzoo run xor_by_hand
-Score      XOR, numpy: network accuracy 100.00% in 0.1 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      XOR, numpy: network accuracy 100.00% in 0.1 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import numpy as np

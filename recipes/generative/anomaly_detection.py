@@ -7,8 +7,8 @@ Paper      Sakurada and Yairi (2014), Anomaly Detection Using Autoencoders; the 
 Command    kzoo run anomaly_detection --backend torch
 Score      MNIST, AUROC of a class held out, torch: autoencoder mean auroc 0.8272, pca mean auroc 0.7043, auroc 0
            0.9521, auroc 1 0.3957, auroc 2 0.9570, auroc 3 0.8904, auroc 4 0.8643, auroc 5 0.9132, auroc 6 0.9210,
-           auroc 7 0.7011, auroc 8 0.9469, auroc 9 0.7304 in 6.0 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+           auroc 7 0.7011, auroc 8 0.9469, auroc 9 0.7304 in 6.0 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

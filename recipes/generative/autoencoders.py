@@ -6,8 +6,8 @@ Paper      Hinton and Salakhutdinov (2006), Science 313; Vincent et al. (2008), 
 Command    kzoo run autoencoders --backend torch
 Score      MNIST through 32 numbers, squared error, torch: pca error 0.0168, dense error 0.0080, convolutional error
            0.0043, denoising error 0.0055, sparse error 0.0184, pca denoising error 0.0205, denoising denoising
-           error 0.0077 in 7.1 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+           error 0.0077 in 7.1 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

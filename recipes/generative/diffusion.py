@@ -6,9 +6,9 @@ Paper      Ho, Jain and Abbeel (2020), Denoising Diffusion Probabilistic Models,
            Ermon (2021), arXiv:2010.02502; guidance: Ho and Salimans (2022), arXiv:2207.12598; velocity, which a short
            training learns sooner than the first paper's noise: Salimans and Ho (2022), arXiv:2202.00512
 Command    kzoo run diffusion --backend torch --data mnist
-Score      MNIST, of the class wanted, torch: agreement 0.9960, plain agreement 0.9060, fid 30.4014, plain fid
-           20.7749, precision 0.9130, recall 0.6720 in 45.9 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      MNIST, of the class wanted, torch: agreement 0.9960, plain agreement 0.9060, fid 30.40, plain fid 20.77,
+           precision 0.9130, recall 0.6720 in 45.9 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import time

@@ -8,9 +8,10 @@ Command    kzoo run gan --backend torch
            kzoo run gan --backend torch --kind conditional
            kzoo run gan --backend torch --kind wgan_gp --batch-size 32 --epochs 7
            kzoo run gan --backend torch --kind hinge
-Score      MNIST, of the class asked for, torch: asked class accuracy 98.98%, classes covered 10.0000, classifier
-           accuracy 98.26%, fid 6.3250 in 18.4 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      MNIST, DCGAN, torch: classes covered 10, class entropy 2.1985, fid 33.72, recall 0.8436 in 7.9 min*
+           MNIST, of the class asked for, torch: asked class accuracy 98.98%, classes covered 10, classifier
+           accuracy 98.26%, fid 6.3250 in 18.4 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import keras

@@ -5,10 +5,10 @@ Data       `mnist`, `fashion_mnist`, `digits` or another data set of small image
 Paper      Kingma and Welling (2014), arXiv:1312.6114; Radford, Metz and Chintala (2016), arXiv:1511.06434; Ho, Jain and
            Abbeel (2020), arXiv:2006.11239. Precision and recall: Kynkäänniemi et al. (2019), arXiv:1904.06991
 Command    kzoo run generative_comparison --backend torch --data fashion_mnist
-Score      Fashion-MNIST, 2,000 images, torch: vae fid 109.6400, gan fid 26.4042, diffusion fid 71.8979, real fid
-           2.3602, vae recall 0.2505, gan recall 0.6745, diffusion recall 0.4215, vae agreement 0.7195, gan
-           agreement 0.9025, diffusion agreement 0.7440 in 17.7 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      Fashion-MNIST, 2,000 images, torch: vae fid 109.6, gan fid 26.40, diffusion fid 71.90, real fid 2.3602,
+           vae recall 0.2505, gan recall 0.6745, diffusion recall 0.4215, vae agreement 0.7195, gan agreement
+           0.9025, diffusion agreement 0.7440 in 17.7 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

@@ -6,13 +6,12 @@ Paper      Kingma and Welling (2014), arXiv:1312.6114: -log p(x) of binary MNIST
            figure 2; gray values as here cost some nats more
 Command    kzoo run vae --backend torch
            kzoo run vae --backend torch --data fashion_mnist --conditional --beta 4
-Score      MNIST, a plane of codes, nats a test image, torch: test elbo -156.8559, test reconstruction 151.0972,
-           test kl 5.7587 in 2.1 min*, AMD EPYC, 2 cores
-           MNIST, nats a test image, torch: test elbo -98.2893, test reconstruction 74.9393, test kl 23.3501 in 8.7
-           min*, AMD EPYC, 2 cores
-           Fashion-MNIST of classes, nats a test image, torch: test elbo -236.9397, test reconstruction 225.9087,
-           test kl 11.0309 in 8.2 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      MNIST, nats a test image, torch: test elbo -98.29, test reconstruction 74.94, test kl 23.35 in 8.7 min*
+           MNIST, a plane of codes, nats a test image, torch: test elbo -156.9, test reconstruction 151.1, test kl
+           5.7587 in 2.1 min*
+           Fashion-MNIST of classes, nats a test image, torch: test elbo -236.9, test reconstruction 225.9, test kl
+           11.03 in 8.2 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import keras

@@ -4,9 +4,9 @@ Task       rebuild images from codes of a small codebook, then draw new ones thr
 Data       `mnist`, `fashion_mnist` or another data set of small images that `kzoo list` shows
 Paper      van den Oord et al. (2017), arXiv:1711.00937; the prior there is a PixelCNN, here a small GPT
 Command    kzoo run vq_vae --backend torch
-Score      MNIST as 49 codes of 128, torch: test error 0.0027, codebook perplexity 81.6632, codes used 128.0000,
-           prior loss 2.1621 in 40.9 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      MNIST as 49 codes of 128, torch: test error 0.0027, codebook perplexity 81.66, codes used 128, prior loss
+           2.1621 in 40.9 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

@@ -6,12 +6,11 @@ Paper      Mnih et al. (2015), Human-level control through deep reinforcement le
            while training: CartPole-v1 489 after 500,000 steps, Pong 20.3 after 10,000,000
 Command    kzoo run dqn --backend jax --seeds 3
            kzoo run dqn --backend torch --environment ALE/Pong-v5 --steps 200000
-Score      CartPole-v1, 3 seeds, jax: return 500.0000, lowest 500.0000 in 1.4 min*, AMD EPYC, 2 cores
-           CartPole-v1, torch: return 500.0000 in 1.5 min*, AMD EPYC, 2 cores
-           CartPole-v1, tensorflow: return 500.0000 in 0.9 min*, AMD EPYC, 2 cores
-           Pong, 100,000 steps of four frames, torch: return -15.4000, steps per second 92.9325 in 22.0 min*, AMD
-           EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      CartPole-v1, 3 seeds, jax: return 500, lowest 500 in 1.4 min*
+           CartPole-v1, tensorflow: return 500 in 0.9 min*
+           CartPole-v1, torch: return 500 in 1.5 min*
+           Pong, 100,000 steps of four frames, torch: return -15.40, steps per second 92.93 in 22.0 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import keras

@@ -6,13 +6,13 @@ Paper      Schulman et al. (2017), Proximal Policy Optimization Algorithms, arXi
            training: CartPole-v1 489 after 500,000 steps, HalfCheetah-v4 1,443 and Hopper-v4 2,382 after 1,000,000
 Command    kzoo run ppo --backend jax --seeds 3
            kzoo run ppo --backend jax --environment InvertedPendulum-v5
-Score      CartPole-v1, 3 seeds, jax: return 500.0000, lowest 500.0000 in 0.9 min*, AMD EPYC, 2 cores
-           CartPole-v1, tensorflow: return 500.0000 in 0.6 min*, AMD EPYC, 2 cores
-           CartPole-v1, torch: return 500.0000 in 1.2 min*, AMD EPYC, 2 cores
-           InvertedPendulum-v5, jax: return 1000.0000 in 2.5 min*, AMD EPYC, 2 cores
-           HalfCheetah-v5, jax: return 1839.0591 in 4.2 min*, AMD EPYC, 2 cores
-           Hopper-v5, jax: return 1880.9352 in 36.5 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      CartPole-v1, 3 seeds, jax: return 500, lowest 500 in 0.9 min*
+           CartPole-v1, tensorflow: return 500 in 0.6 min*
+           CartPole-v1, torch: return 500 in 1.2 min*
+           InvertedPendulum-v5, jax: return 1,000 in 2.5 min*
+           HalfCheetah-v5, jax: return 1,839.1 in 4.2 min*
+           Hopper-v5, jax: return 1,880.9 in 36.5 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import keras

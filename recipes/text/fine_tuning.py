@@ -8,8 +8,8 @@ Paper      Devlin et al. (2018), BERT, arXiv:1810.04805, section 4.1; the encode
 Command    kzoo run fine_tuning --backend torch
            kzoo run fine_tuning --encoder bert_mini --learning-rate 0.0005 --epochs 10
            kzoo run fine_tuning --encoder runs/instruction_tuning/instructions-small-torch/base --learning-rate 0.0003
-Score      SST-2, 3 seeds, torch: validation accuracy 88.15%, test accuracy 88.49% in 27.0 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      SST-2, 3 seeds, torch: validation accuracy 88.15%, test accuracy 88.49% in 27.0 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

@@ -9,8 +9,8 @@ Paper      Ouyang et al. (2022), arXiv:2203.02155; LoRA: Hu et al. (2022), arXiv
 Command    kzoo run instruction_tuning --backend torch
            kzoo run instruction_tuning --base path/to/gpt2 --learning-rate 0.00005
 Score      1,100 instructions, nats of held-out answers, torch: full before loss 4.6027, full after loss 3.1302,
-           lora after loss 3.4854 in 41.1 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+           lora after loss 3.4854 in 41.1 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

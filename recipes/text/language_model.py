@@ -9,10 +9,10 @@ Paper      Radford et al. (2019), GPT-2; the settings are those of karpathy/nano
 Command    kzoo run language_model --backend torch
            kzoo run language_model --model lstm --data my_book.txt --pieces 2000
            kzoo generate runs/language_model/tinyshakespeare-gpt-torch --prompt "ROMEO:"
-Score      Tiny Shakespeare, nats a character, jax: validation loss 1.8974 in 2.9 min*, AMD EPYC, 2 cores
-           Tiny Shakespeare, nats a character, torch: validation loss 1.9177 in 21.6 min*, AMD EPYC, 2 cores
-           Tiny Shakespeare, nats a character, tensorflow: validation loss 1.9169 in 12.7 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      Tiny Shakespeare, nats a character, tensorflow: validation loss 1.9169 in 12.7 min*
+           Tiny Shakespeare, nats a character, torch: validation loss 1.9177 in 21.6 min*
+           Tiny Shakespeare, nats a character, jax: validation loss 1.8974 in 2.9 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import math

@@ -8,9 +8,8 @@ Paper      Devlin et al. (2018), BERT, arXiv:1810.04805, section 3.1: of each te
            RoBERTa, Liu et al. (2019), arXiv:1907.11692; there is no next sentence
 Command    kzoo run masked_language_model --backend torch
            kzoo run fine_tuning --encoder runs/masked_language_model/texts-bert_mini-torch --learning-rate 0.0003
-Score      English text sets, masked words, nats, torch: validation loss 4.1405, perplexity 62.8371 in 38.7 min*,
-           AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      English text sets, masked words, nats, torch: validation loss 4.1405, perplexity 62.84 in 38.7 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import math

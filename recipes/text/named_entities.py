@@ -6,9 +6,8 @@ Data       WNUT-17: 3,394 sentences to train on, 1,009 to validate, 1,287 to tes
 Paper      Devlin et al. (2018), BERT, arXiv:1810.04805, section 5.3: a word is told by its first piece. Derczynski et
            al. (2017), W17-4418: the best of the task had an F1 of 41.9 %
 Command    kzoo run named_entities --backend torch
-Score      WNUT-17, F1 of entities, torch: test entity f1 0.4237, validation entity f1 0.5505 in 18.6 min*, AMD
-           EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      WNUT-17, F1 of entities, torch: test entity f1 0.4237, validation entity f1 0.5505 in 18.6 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 from pathlib import Path

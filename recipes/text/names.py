@@ -9,12 +9,11 @@ Command    kzoo run names --backend jax
            kzoo run names --designs transformer
 Score      names, nats a letter, jax: bigram validation loss 2.4530, mlp validation loss 2.0984, wavenet validation
            loss 1.9648, rnn validation loss 2.0865, gru validation loss 2.0421, lstm validation loss 2.0561,
-           transformer validation loss 1.9626 in 7.9 min*, AMD EPYC, 2 cores
-           names, nats a letter, torch: mlp validation loss 2.0981, transformer validation loss 1.9632 in 14.5 min*,
-           AMD EPYC, 2 cores
+           transformer validation loss 1.9626 in 7.9 min*
+           names, nats a letter, torch: mlp validation loss 2.0981, transformer validation loss 1.9632 in 14.5 min*
            names, nats a letter, tensorflow: mlp validation loss 2.0970, transformer validation loss 1.9641 in 41.5
-           min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+           min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

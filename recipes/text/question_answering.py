@@ -6,9 +6,8 @@ Data       XQuAD in English: 1,190 questions on 240 paragraphs of 48 articles, c
 Paper      Devlin et al. (2018), BERT, arXiv:1810.04805, section 4.2; Artetxe et al. (2020), arXiv:1910.11856. A
            BERT that learnt from SQuAD's 87,599 questions has an F1 of 83.5 on these; here about 950 are learnt from
 Command    kzoo run question_answering --backend torch
-Score      XQuAD in English, 5 folds of articles, torch: token f1 0.4568, exact match 0.3143 in 85.8 min*, AMD EPYC,
-           2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      XQuAD in English, 5 folds of articles, torch: token f1 0.4568, exact match 0.3143 in 85.8 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

@@ -8,9 +8,8 @@ Paper      Vaswani et al. (2017), arXiv:1706.03762: the network, its rate, its s
            2021), of tokenised text, which is above what sacrebleu counts of plain text
 Command    kzoo run translation --backend torch
            kzoo run translation --data tatoeba --epochs 3
-Score      Multi30k, English to French, test 2016, torch: test bleu 56.5706, test greedy bleu 55.3547 in 43.1 min*,
-           AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      Multi30k, English to French, test 2016, torch: test bleu 56.57, test greedy bleu 55.35 in 43.1 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 from pathlib import Path

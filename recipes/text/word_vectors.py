@@ -8,8 +8,8 @@ Paper      Mikolov et al. (2013), arXiv:1310.4546: skip-gram and CBOW with negat
 Command    kzoo run word_vectors --backend jax
 Score      word vectors of 2.1 million words, jax: skip gram ws353 0.5221, cbow ws353 0.3105, glove ws353 0.2930,
            skip gram men 0.5203, skip gram simlex999 0.1882, skip gram analogies 0.1533, skip gram reviews accuracy
-           69.04%, random reviews accuracy 66.79% in 11.5 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+           69.04%, random reviews accuracy 66.79% in 11.5 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

@@ -4,8 +4,8 @@ Task       train one classifier with each optimizer, then with each schedule, fr
 Data       a name that `kzoo list` shows (`fashion_mnist`), 10,000 training images
 Paper      schedules: arXiv:1506.01186, 1608.03983, 1708.07120; Lookahead: 1907.08610; SAM: 2010.01412; Lion: 2302.06675
 Command    kzoo run optimizer_comparison --backend jax
-Score      Fashion-MNIST, 10,000 images, jax: best accuracy 85.98% in 1.4 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      Fashion-MNIST, 10,000 images, jax: best accuracy 85.98% in 1.4 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

@@ -5,9 +5,8 @@ Data       a name that `kzoo list` shows (`fashion_mnist`); nested training subs
 Paper      dropout: Srivastava et al. (2014); label smoothing: arXiv:1512.00567; mixup: arXiv:1710.09412; bias and
            variance of 0-1 loss: Domingos (2000)
 Command    kzoo run overfitting --backend jax
-Score      Fashion-MNIST, 4,000 images, 3 subsets, jax: none accuracy 83.40%, best accuracy 84.32% in 47.7 min*, AMD
-           EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      Fashion-MNIST, 4,000 images, 3 subsets, jax: none accuracy 83.40%, best accuracy 84.32% in 47.7 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

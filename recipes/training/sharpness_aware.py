@@ -5,12 +5,10 @@ Data       5,000 training images of a data set that `kzoo list` shows (`fashion_
 Paper      Foret et al. (2021), Sharpness-aware minimization, arXiv:2010.01412: SGD with momentum 0.9, cosine decay,
            weight decay 5e-4 and rho 0.05 for CIFAR-10; SAM lowers the error of every network they tried
 Command    kzoo run sharpness_aware --backend tensorflow
-Score      Fashion-MNIST, 5,000 images, 3 seeds, tensorflow: sgd accuracy 86.81%, sam accuracy 84.12% in 67.8 min*,
-           AMD EPYC, 2 cores
-           the same, no augmentation, jax: sgd accuracy 85.06%, sam accuracy 85.29% in 2.1 min*, AMD EPYC, 2 cores
-           the same, a fifth of the labels wrong, jax: sgd accuracy 76.85%, sam accuracy 80.30% in 2.1 min*, AMD
-           EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      Fashion-MNIST, 5,000 images, 3 seeds, tensorflow: sgd accuracy 86.81%, sam accuracy 84.12% in 67.8 min*
+           the same, no augmentation, jax: sgd accuracy 85.06%, sam accuracy 85.29% in 2.1 min*
+           the same, a fifth of the labels wrong, jax: sgd accuracy 76.85%, sam accuracy 80.30% in 2.1 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

@@ -5,8 +5,8 @@ Data       a name that `kzoo list` shows (`fashion_mnist` is the default), or a 
 Paper      Springenberg et al. (2015), Striving for simplicity, arXiv:1412.6806: strides in the place of pooling
 Command    kzoo run architecture_comparison --backend tensorflow
            kzoo run architecture_comparison --models cnn,resnet20,googlenet,efficientnet_b0,mobilenet_v2,capsnet_small
-Score      CNN designs, 10,000 images, tensorflow: best accuracy 87.77% in 8.0 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      CNN designs, 10,000 images, tensorflow: best accuracy 87.77% in 8.0 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

@@ -6,9 +6,9 @@ Paper      Sabour, Frosst and Hinton (2017), Dynamic Routing Between Capsules, a
            8.2 million weights; Fashion-MNIST 93.6 % (zalandoresearch/fashion-mnist)
 Command    kzoo run capsules --backend torch --data mnist
            and for Fashion-MNIST, on one line: kzoo run capsules --backend torch --data fashion_mnist --flip
-Score      MNIST, torch: test accuracy 99.27% in 41.4 min*, AMD EPYC, 2 cores
-           Fashion-MNIST, torch: test accuracy 91.28% in 20.7 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      Fashion-MNIST, torch: test accuracy 91.28% in 20.7 min*
+           MNIST, torch: test accuracy 99.27% in 41.4 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import keras

@@ -7,13 +7,13 @@ Paper      Xiao et al. (2017), Fashion-MNIST, arXiv:1708.07747: networks of two 
 Command    kzoo run image_classification --backend jax
            and for Fashion-MNIST, on one line: kzoo run image_classification --backend jax --data fashion_mnist
            --epochs 12 --batch-size 64 --learning-rate 0.002 --dropout 0.25 --flip
-Score      digits, jax: test accuracy 98.61% in 0.2 min*, AMD EPYC, 2 cores
-           Fashion-MNIST, tensorflow: test accuracy 92.78% in 50.3 min*, AMD EPYC, 2 cores
-           Fashion-MNIST, torch: test accuracy 92.62% in 19.3 min*, AMD EPYC, 2 cores
-           Fashion-MNIST, jax: test accuracy 92.60% in 15.5 min*, AMD EPYC, 2 cores
-           Fashion-MNIST, torch: test accuracy 94.25% in 52.8 min*, AMD EPYC, 2 cores
-           CIFAR-10, JPEG, torch: test accuracy 86.26% in 60.1 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+Score      digits, jax: test accuracy 98.61% in 0.2 min*
+           Fashion-MNIST, tensorflow: test accuracy 92.78% in 50.3 min*
+           Fashion-MNIST, torch: test accuracy 92.62% in 19.3 min*
+           Fashion-MNIST, jax: test accuracy 92.60% in 15.5 min*
+           Fashion-MNIST, torch: test accuracy 94.25% in 52.8 min*
+           CIFAR-10, JPEG, torch: test accuracy 86.26% in 60.1 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import keras

@@ -7,8 +7,8 @@ Paper      Simonyan et al. (2014), arXiv:1312.6034: images that make a class ans
 Command    kzoo run looking_inside --backend torch
            kzoo run looking_inside --backend torch --trained runs/image_classification/fashion_mnist-resnet20-torch
 Score      Fashion-MNIST, torch: trained neighbours accuracy 90.60%, untrained neighbours accuracy 50.60% in 0.8
-           min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+           min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools

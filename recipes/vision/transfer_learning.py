@@ -7,8 +7,8 @@ Paper      Yosinski et al. (2014), arXiv:1411.1792; stages join one by one: Howa
 Command    kzoo run transfer_learning --backend torch
            kzoo run transfer_learning --backend torch --data blood_cells --classes "" --source-classes ""
 Score      half of CIFAR-10's classes to the other, 100 images each, torch: scratch 100 accuracy 56.59%, frozen 100
-           accuracy 60.38%, fine tuned 100 accuracy 69.34% in 38.7 min*, AMD EPYC, 2 cores
-           * from start to finish, with whatever else the machine was doing
+           accuracy 60.38%, fine tuned 100 accuracy 69.34% in 38.7 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools
