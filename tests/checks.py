@@ -135,8 +135,6 @@ def check_layer(make):
 
     backend.compute_output_spec(lambda inputs: run(inputs, False), inputs)  # builds it
     set_weights(layer)
-    forward = compiled(lambda inputs: run(inputs, False), layer.variables)
-    arrays = {f"forward.{i}": y for i, y in enumerate(arrays_of(forward(inputs)))}
     sources = [x for x in keras.tree.flatten(inputs) if keras.backend.is_float_dtype(x.dtype)]
 
     def loss(sources):
@@ -150,9 +148,13 @@ def check_layer(make):
                 total = total + ops.mean(ops.square(ops.subtract(output, target)))
         return total
 
-    if sources:
-        gradients = compiled(kzoo.grad(loss), layer.variables)(sources)
-        arrays |= {f"gradient.input.{i}": g for i, g in enumerate(arrays_of(gradients))}
+    # Together, since compiling is what takes time.
+    def passes(inputs, sources):
+        return run(inputs, False), kzoo.grad(loss)(sources) if sources else []
+
+    outputs, gradients = compiled(passes, layer.variables)(inputs, sources)
+    arrays = {f"forward.{i}": y for i, y in enumerate(arrays_of(outputs))}
+    arrays |= {f"gradient.input.{i}": g for i, g in enumerate(arrays_of(gradients))}
     if variables := layer.trainable_variables:
         step = step_of(layer, lambda: loss(sources))
         for i in range(3):

@@ -6,6 +6,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from cases.diffusion import denoiser
 from keras import ops
 
 import kzoo
@@ -27,21 +28,6 @@ def network(image_shape=(4, 6, 2), num_classes=3, **more):
         if not np.any(ops.convert_to_numpy(weight)):
             weight.assign(0.1 * rng.normal(size=weight.shape))
     return model
-
-
-def denoiser(image_shape=(4, 6, 2), num_classes=3):
-    """Two convolutions with the U-Net's inputs, for what the learner alone does: engines compile it in no time."""
-    inputs = {
-        "images": keras.Input(image_shape, name="images"),
-        "times": keras.Input((), dtype="int32", name="times"),
-    }
-    told = kzoo.layers.TimeEmbedding(8)(inputs["times"])
-    if num_classes:
-        inputs["labels"] = keras.Input((), dtype="int32", name="labels")
-        told = told + keras.layers.Embedding(num_classes + 1, 8, name="label_embedding")(inputs["labels"])
-    x = keras.layers.Conv2D(8, 3, padding="same", activation="silu")(inputs["images"])
-    x = x + keras.layers.Reshape((1, 1, 8))(keras.layers.Dense(8)(told))
-    return keras.Model(inputs, keras.layers.Conv2D(image_shape[-1], 3, padding="same")(x))
 
 
 def learner_of(model=None, rate=0.01, **options):
