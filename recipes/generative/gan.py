@@ -93,9 +93,8 @@ def main(
     prepare = Preprocessing(images.image_shape)  # between 0 and 1
     sizes, training = (dict(part) for part in KINDS[kind])
     conditional = sizes.pop("conditional", False)
-    network = kzoo.create_model(
-        model, image_shape=images.image_shape, num_classes=classes if conditional else 0, **sizes
-    )
+    shape = dict(image_shape=images.image_shape, num_classes=classes if conditional else 0)
+    network = kzoo.create_model(model, **shape, **sizes)
     kzoo.accelerate(network)
     loss = training.pop("loss", losses.NonSaturatingGAN)()
     learner = AdversarialNetworks(network, loss, average=average, seed=seed, **training)
@@ -139,9 +138,8 @@ def main(
     rows = [f"epoch {1 + i * max(1, epochs // 10)}" for i in range(len(frames))]
     plots.mosaic(frames.reshape(-1, *images.image_shape), run.path("film.png"), 10, rows, title=title)
     beside = np.concatenate([made[:10], nearest(made[:10], prepare(images.train[0]))])
-    plots.mosaic(
-        beside, run.path("neighbours.png"), 10, ["sample", "nearest"], title="Nearest training images"
-    )
+    rows = ["sample", "nearest"]
+    plots.mosaic(beside, run.path("neighbours.png"), 10, rows, title="Nearest training images")
     wanted = np.bincount(images.train[1], minlength=classes) / len(images.train[1])
     plots.coverage(shares, run.path("coverage.png"), images.labels, wanted, title)
     plots.curves(resume.history, run.path("curves.png"), title=title)

@@ -8,7 +8,6 @@ Command    kzoo run capsules --backend torch --data mnist
            and for Fashion-MNIST, on one line: kzoo run capsules --backend torch --data fashion_mnist --flip
 Score      MNIST, torch: test accuracy 99.41% in 25.6 min*
            Fashion-MNIST, torch: test accuracy 91.28% in 20.7 min*
-           MNIST, torch: test accuracy 99.27% in 41.4 min*
            * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
