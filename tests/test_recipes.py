@@ -201,6 +201,7 @@ SHORT = {
     ],
     "reinforce": [dict(steps=150, environments=2, episodes=2)],
     "actor_critic": [dict(steps=60, environments=2, episodes=2)],
+    "a3c": [dict(steps=100, workers=1, episodes=2)],
     "ppo": [
         dict(steps=32, environments=2, length=8, epochs=1, minibatches=2, episodes=2, environment=name)
         for name in ("CartPole-v1", "InvertedPendulum-v5")

@@ -5,6 +5,7 @@ environments stepped together, replay buffers, the training loop with its checkp
 `pip install 'kzoo[rl]'`.
 """
 
+from kzoo.rl.asynchronous import Asynchronous
 from kzoo.rl.film import film
 from kzoo.rl.loops import OffPolicy, OnPolicy, WholeEpisodes
 from kzoo.rl.replay import PrioritisedReplay, Replay
@@ -14,6 +15,7 @@ from kzoo.rl.training import Checkpoints, evaluate, train
 from kzoo.rl.wrappers import make
 
 __all__ = [
+    "Asynchronous",
     "Checkpoints",
     "Environments",
     "Episodes",

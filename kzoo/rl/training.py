@@ -25,7 +25,7 @@ def train(loop, steps, *, folder=None, every=50_000, report=5_000, configuration
     goes on. The last one stays.
 
     Args:
-        loop: `WholeEpisodes`, `OnPolicy` or `OffPolicy`.
+        loop: `WholeEpisodes`, `OnPolicy`, `OffPolicy` or `Asynchronous`.
         steps: of all environments together.
         folder: where checkpoints go.
         every: steps between them.
