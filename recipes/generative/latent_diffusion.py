@@ -4,7 +4,9 @@ Task       draw images of a class by diffusion in the codes of a VAE; how much b
 Data       `mnist`, `fashion_mnist`, `digits` or another data set of small images that `kzoo list` shows
 Paper      Rombach et al. (2022), High-Resolution Image Synthesis with Latent Diffusion Models, arXiv:2112.10752
 Command    kzoo run latent_diffusion --backend jax --data mnist
-Score      not run in full yet
+Score      MNIST, in the codes of a VAE, torch: agreement 0.9995, fid 36.33, vae fid 250.5, recall 0.4650, vae
+           recall 0.3195 in 16.9 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import keras
