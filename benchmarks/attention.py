@@ -128,9 +128,9 @@ def show(report, console):
 
 
 def main():
+    from measured import machine
     from rich.console import Console
     from rich.progress import track
-    from run import machine
 
     from kzoo.files import write_json
 

@@ -32,9 +32,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
+from measured import machine, ratio  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
-from run import machine, ratio  # noqa: E402
 
 from kzoo import autodiff, layers  # noqa: E402
 from kzoo.files import write_json  # noqa: E402

@@ -158,8 +158,8 @@ def show(report, console):
 
 
 def main():
+    from measured import machine
     from rich.console import Console
-    from run import machine
 
     from kzoo.files import write_json
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 import numpy as np
+from measured import machine
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from run import machine
 
 from kzoo.data import FileBatches, Preprocessing, augment
 from kzoo.files import write_json

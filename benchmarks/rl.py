@@ -146,7 +146,7 @@ def main():
         sys.path[:0] = [str(HERE), str(HERE.parent)]
         contend(*arguments.contend)
         return
-    from run import machine
+    from measured import machine
 
     from kzoo.files import write_json
 

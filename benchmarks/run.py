@@ -11,22 +11,17 @@ Markdown.
 """
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 
+from measured import machine, ratio
 from rich.console import Console
 from rich.table import Table
 from workloads import WORKLOADS
-
-from kzoo.machine import processor
 
 HERE = Path(__file__).parent
 CONTENDERS = {  # name: engine, kind (see contender.py)
@@ -87,13 +82,6 @@ def measure(name, engines, quick, console):
     return {"name": workload.NAME, "steps": steps, "rounds": rounds, "times": times, "notes": notes}
 
 
-def ratio(numerator, denominator):
-    """Median and quartiles of the ratios of two contenders, taken round by round."""
-    ratios = [a / b for a, b in zip(numerator, denominator)]
-    quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
-    return statistics.median(ratios), quartiles[0], quartiles[2]
-
-
 def rows(result):
     """Per contender: its name, median milliseconds, and its time as a multiple of three others' as text."""
     times = result["times"]
@@ -109,20 +97,6 @@ def rows(result):
 
 
 HEADER = ("contender", "ms per step", "÷ not accelerated", "÷ native PyTorch", "÷ raw JAX")
-
-
-def machine():
-    """What was measured on, with what and when."""
-    names = ("keras", "tensorflow", "torch", "jax", "numpy")
-    versions = {name: metadata.version(name) for name in names}
-    date = datetime.date.today().isoformat()
-    return {
-        "cpu": processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "date": date,
-        **versions,
-    }
 
 
 def markdown(report):

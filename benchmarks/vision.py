@@ -63,9 +63,9 @@ if ARGUMENTS.engine == "jax":
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+from measured import machine, ratio  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
-from run import machine, ratio  # noqa: E402
 
 import kzoo  # noqa: E402
 from kzoo.files import write_json  # noqa: E402
