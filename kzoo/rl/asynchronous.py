@@ -62,7 +62,7 @@ class Asynchronous(Loop):
 
     ```python
     agent = kzoo.learners.ActorCritic(actor_critic((4,), 2))
-    agent.compile("rmsprop")  # not used: the workers' RMSprop is their own
+    agent.compile("rmsprop")  # as a loop wants it: the workers' RMSprop is their own
     history = rl.train(rl.Asynchronous(agent, "CartPole-v1", total=100_000, workers=4), 100_000)
     ```
 
@@ -161,7 +161,7 @@ class Workers:
 
     def listen(self):
         """Gathers what the workers tell for a moment, and takes steps and weights over."""
-        if self.shared is None:
+        if self.shared is None or self.shared.steps is None:  # not begun, or closed
             self._start()
         moment = time.perf_counter() + MOMENT
         try:

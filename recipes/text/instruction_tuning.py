@@ -33,6 +33,7 @@ from kzoo.runs import Run
 from kzoo.weights.decoders import text_decoder
 
 END = "<|endoftext|>"
+BLOCKS = dict(depth=4, num_heads=4)  # of the GPT that learns to write here
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
 
 
@@ -40,13 +41,12 @@ def learn_to_write(run, settings):
     """A small GPT that has read English text sets, and its vocabulary, kept in the run folder."""
     lines = [line for name in settings["sets"].split(",") for line in written(name)][: settings["samples"]]
     tokens = Subwords.train(lines, "bpe", settings["pieces"], specials=(END,))
-    end = tokens.id_of(END)
-    text = np.concatenate([np.append(ids, end) for ids in tokens.encode_all(lines)])
+    text = np.concatenate([np.append(ids, tokens.id_of(END)) for ids in tokens.encode_all(lines)])
     epochs = max(1, settings["steps"] // 250)  # a state is kept after each
     per_epoch = settings["steps"] // epochs
     data = WindowBatches(text, settings["length"], 16, steps=per_epoch, seed=settings["seed"])
-    sizes = dict(max_sequence_length=settings["length"], dim=settings["dim"], depth=4, num_heads=4)
-    network = kzoo.create_model("nanogpt", vocabulary_size=tokens.vocabulary_size, **sizes)
+    sizes = dict(max_sequence_length=settings["length"], dim=settings["dim"])
+    network = kzoo.create_model("nanogpt", vocabulary_size=tokens.vocabulary_size, **sizes, **BLOCKS)
     kzoo.accelerate(network)
     network.compile(fine_tuning_adamw(network, 1e-3, settings["steps"], weight_decay=0.1), LOSS)
     resume = Resume(run.path("resume-base"), data=data, configuration=settings)
