@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 
-from kzoo import __version__, engine
+from kzoo import __version__, engine, listing
 from kzoo.export import command as export
 from kzoo.export import commands
 from kzoo.serve import command as serve
@@ -60,11 +60,6 @@ def _start(backend):
         getattr(kzoo, name)
 
 
-def _lightest():
-    """The engine that starts soonest, for what needs Keras but no engine in particular."""
-    return next((name for name in ("jax", "torch", "tensorflow") if name in engine.installed()), None)
-
-
 def _backend_option(command):
     command.add_argument(
         "--backend", metavar="ENGINE", help="tensorflow, torch or jax; default: KERAS_BACKEND"
@@ -92,34 +87,6 @@ def _recipe(options, command):
     main = recipes.load(options.recipe)
     parser = recipes.parser_of(main, f"kzoo {options.command} {options.recipe}")
     return main, vars(parser.parse_args(["--help"] if options.wants_help else options.rest))
-
-
-def _list(command):
-    """models, recipes and data sets, with one line each"""
-
-    def run(options):
-        from rich.console import Console
-        from rich.table import Table
-
-        engine.choose(_lightest())
-        from kzoo import data, recipes
-        from kzoo.models import catalog
-
-        sections = {
-            "Models": {name: catalog.describe(name) for name in catalog.list_models()},
-            "Recipes": {name: recipes.describe(path) for name, path in recipes.find().items()},
-            "Data": data.list_data(),
-            "Texts": data.list_texts(),
-        }
-        console = Console()
-        for title, rows in sections.items():
-            table = Table("name", "", title=title, title_justify="left", show_header=False, box=None)
-            for name, line in rows.items():
-                table.add_row(f"[bold]{name}[/]", line)
-            console.print(table, "")
-        console.print(f"Engines installed: {', '.join(engine.installed())}")
-
-    return run
 
 
 def _run(command):
@@ -150,7 +117,7 @@ def _compare(command):
         from rich.console import Console
 
         _need_recipe(options, command)
-        _start(_lightest())
+        _start(engine.lightest())
         from kzoo import comparison
 
         _, values = _recipe(options, command)
@@ -309,7 +276,7 @@ def _on_an_engine(add):
 
 
 _COMMANDS = {
-    "list": _list,
+    "list": listing.add,
     "run": _run,
     "compare": _compare,
     "runs": _runs,

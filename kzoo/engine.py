@@ -86,6 +86,11 @@ def others_left_out():
                 del sys.modules[name]
 
 
+def lightest():
+    """The engine that starts soonest, for what needs Keras but no engine in particular; `None` if there is none."""
+    return next((name for name in ("jax", "torch", "tensorflow") if name in installed()), None)
+
+
 def unknown(kind, name, known):
     """The error for a name that is not there: it lists what is, nearest names first."""
     known = list(known)

@@ -210,13 +210,15 @@ def kind_of(family):
     return FAMILIES[family].split(".")[2]
 
 
-def describe(name):
-    """A model's one-line description: the first line of its family's module and what sets this size apart."""
-    module = _module(family_of(name))
-    shown = {key: value for key, value in module.SIZES[name].items() if _plain(value)}
-    size = ", ".join(f"{key}={value}" for key, value in shown.items())
-    line = module.__doc__.splitlines()[0]
-    return f"{line.rstrip('.')} ({size})" if size else line
+def describe_family(family):
+    """A family's one-line description: the first line of its module."""
+    return _module(family).__doc__.splitlines()[0]
+
+
+def sizes_of(name):
+    """What sets this model apart in its family, as text."""
+    sizes = _module(family_of(name)).SIZES[name]
+    return ", ".join(f"{key}={value}" for key, value in sizes.items() if _plain(value))
 
 
 def _plain(value):

@@ -45,7 +45,7 @@ def test_language_models_are_a_kind_of_their_own():
     assert {"generative", "text", "vision"} <= set(kinds)
     assert sorted(name for kind in kinds for name in kzoo.list_models(kind=kind)) == kzoo.list_models()
     assert kzoo.list_models("makemore_?????", kind="vision") == []
-    assert "context_length=3" in catalog.describe("makemore_mlp")
+    assert "context_length=3" in catalog.sizes_of("makemore_mlp")
     with pytest.raises(ValueError, match=r"no kind of model 'texts': did you mean text"):
         kzoo.list_models(kind="texts")
 

@@ -77,9 +77,9 @@ def test_work_that_fails_half_way_leaves_nothing_behind_either():
 
 
 def test_descriptions_show_sizes_and_no_functions():
-    lines = [catalog.describe(name) for name in kzoo.list_models()]
+    lines = [catalog.sizes_of(name) for name in kzoo.list_models()]
     assert not any("<" in line or "functools" in line for line in lines)
-    assert "depths=(3, 4, 6, 3)" in catalog.describe("resnet50")
+    assert "depths=(3, 4, 6, 3)" in catalog.sizes_of("resnet50")
 
 
 def _has_a_size(name):
