@@ -79,7 +79,7 @@ def test_list_shows_models_recipes_and_data(tmp_path):
     out = command("list", "resnet[15]*", cwd=tmp_path).stdout
     assert "resnet50  25.6 M parameters  4.09 G multiply-adds" in out and "vgg" not in out
     assert re.search(r"torchvision:IMAGENET1K_V1 +76\.1 %\n", out)
-    assert "did you mean resnet50" in command("list", "resnet5O", cwd=tmp_path).stderr
+    assert "did you mean resnet56 or resnet50" in command("list", "resnet5O", cwd=tmp_path).stderr
 
 
 def test_a_recipe_shows_its_options(tmp_path):
