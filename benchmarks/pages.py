@@ -59,7 +59,9 @@ def _pipeline(found):
     rates = found["images_per_second"]
     threads = list(next(iter(rates.values())))
     lines = ["## From files to batches", "", "Images a second: decoding, resizing, cropping, scaling.", ""]
-    lines.append("| augmentation | " + " | ".join(f"{count} threads" for count in threads) + " |")
+    lines.append(
+        "| augmentation | " + " | ".join(f"{count} thread{'s' * (count != '1')}" for count in threads) + " |"
+    )
     lines.append("| --- |" + " ---: |" * len(threads))
     for name, row in rates.items():
         lines.append(f"| {name} | " + " | ".join(f"{row[count]:.0f}" for count in threads) + " |")

@@ -39,6 +39,8 @@ PEERS = {  # ours: timm's name, keras.applications' name and its further argumen
     "vit_tiny_patch16": ("vit_tiny_patch16_224", None, {}),
     "swin_tiny": ("swin_tiny_patch4_window7_224", None, {}),
 }
+# Where the peer is another network than our default: Keras shrinks maps in the last block of a stage.
+LIKE_PEER = {"resnet50_v2": {"stride_last": True}}
 SIDE, CLASSES, BATCHES = 96, 10, (1, 32)
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--engine", default="torch", choices=("tensorflow", "torch", "jax"))
@@ -81,8 +83,8 @@ def keras_side(model):
 
 
 def ours(name):
-    windows = {"window_size": 3} if name.startswith("swin") else {}
-    model = kzoo.create_model(name, image_shape=(SIDE, SIDE, 3), num_classes=CLASSES, dropout=0.0, **windows)
+    more = LIKE_PEER.get(name, {}) | ({"window_size": 3} if name.startswith("swin") else {})
+    model = kzoo.create_model(name, image_shape=(SIDE, SIDE, 3), num_classes=CLASSES, dropout=0.0, **more)
     kzoo.accelerate(model)
     return keras_side(model)
 
@@ -171,7 +173,10 @@ def main():
         parser.error(f"choose from {', '.join(PEERS)}. Received: {', '.join(sorted(unknown))}")
     before = json.loads(ARGUMENTS.out.read_text()) if ARGUMENTS.out.exists() else {}
     networks = before.get(ARGUMENTS.engine, {}).get("networks", {}) if ARGUMENTS.only else {}
-    console = Console()
+    console, facts = Console(), machine()
+    if networks:  # the others keep their day
+        days = f"{before[ARGUMENTS.engine]['machine']['date']} and {facts['date']}".split(" and ")
+        facts["date"] = " and ".join(dict.fromkeys(days))
     pairs = [(f"{name}, {label}", name, make) for name in names for label, make in peers(name).items()]
     for title, name, make in pairs:
         found = networks[title] = measure(name, make)
@@ -180,7 +185,7 @@ def main():
             "{}: {:.2f} ({:.2f}-{:.2f})".format(what, *row["ratio"]) for what, row in found.items()
         )
         console.print(f"{title}: {cells}", highlight=False)
-        report = {"machine": machine(), "rounds": ARGUMENTS.rounds, "side": SIDE, "networks": networks}
+        report = {"machine": facts, "rounds": ARGUMENTS.rounds, "side": SIDE, "networks": networks}
         write_json(ARGUMENTS.out, before | {ARGUMENTS.engine: report})
     table = Table(
         "network, peer", "train, 32", "predict, 32", "predict, 1", title=f"ours ÷ peer, {ARGUMENTS.engine}"

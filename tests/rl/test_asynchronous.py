@@ -45,7 +45,9 @@ def test_two_workers_train_one_agent_and_go_on_where_it_was_stopped(tmp_path):
     before = [weight.copy() for weight in loop.agent.network.get_weights()]
     history = rl.train(loop, 400, folder=tmp_path, report=100)  # as if stopped there
     loop.environments.close()
-    assert 400 <= history[-1]["steps"] <= 4000 and history[-1]["return"] >= 8
+    assert 400 <= history[-1]["steps"] <= 4000
+    returns = [row["return"] for row in history if row["episodes"]]
+    assert returns and min(returns) >= 8  # no pole falls sooner
     kept = loop.agent.network.get_weights()
     assert min(np.abs(a - b).max() for a, b in zip(kept, before)) > 0
     again = loop_of(4000, workers=1)

@@ -18,6 +18,7 @@ SIZES = {
     "capsnet": dict(filters=256, primary_capsules=32, decoder=(512, 1024)),  # Section 4 of the paper
     "capsnet_small": dict(filters=64, primary_capsules=8, decoder=(128, 256)),  # ours, for training on a CPU
 }
+IMAGE_SHAPE, NUM_CLASSES = (28, 28, 1), 10
 
 
 def capsnet(
