@@ -14,6 +14,7 @@ from kzoo.export.verify import difference
 
 REPRESENTATIVE, METRIC = "representative", "metric"
 BATCH = 32
+NUMBERS = 2**20  # of inputs in a batch at most: an eager call of Keras keeps all activations until its end
 AGREEMENT = 0.9  # of a quantised classifier with the model, where nobody knows what is true
 
 
@@ -61,7 +62,9 @@ def prepare(runner, representative=None, metric_data=None, metric=None, max_drop
 def run_in_batches(runner, arrays):
     """A runner's outputs for arrays of any length; where it fixes its batch the last one is filled up."""
     fixed = {tensor.shape[0] for tensor in runner.inputs if tensor.shape} - {None}
-    size, count = max(fixed, default=BATCH), len(next(iter(arrays.values())))
+    count = len(next(iter(arrays.values())))
+    numbers = sum(array[0].size for array in arrays.values())
+    size = max(fixed, default=max(1, min(BATCH, NUMBERS // max(1, numbers))))
     parts = []
     for start in range(0, count, size):
         part = {name: array[start : start + size] for name, array in arrays.items()}
