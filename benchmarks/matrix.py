@@ -13,7 +13,6 @@ sizes (and two lengths where the model leaves it free), or why there is none. Wh
 
 import argparse
 import datetime
-import gc
 import json
 import os
 import re
@@ -71,7 +70,6 @@ def main():
 def fill(engine, models, formats, again):
     """Measures the cells of one engine that are missing, all formats of a model together."""
     sys.path.insert(0, str(HERE.parent / "tests"))
-    import keras
     from exported_models import EIGHT, WIDTHS, smallest_of_each_family
 
     from kzoo.export import keep_workers
@@ -99,9 +97,6 @@ def fill(engine, models, formats, again):
             line = f"{engine}, {name}: {len(wanted)} formats, {failed} failed, {time.perf_counter() - start:.0f} s"
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
-            model = None
-            keras.utils.clear_session()  # else the families together fill the memory
-            gc.collect()
 
 
 def measure(model, formats):

@@ -175,6 +175,8 @@ def formats(f):
 
 
 def _between(text, name, new):
-    return re.sub(
-        f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m: f"{m[1]}\n{new}\n\n{m[2]}", text, flags=re.S
-    )
+    marks = f"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+    text, count = re.subn(marks, lambda m: f"{m[1]}\n{new}\n\n{m[2]}", text, flags=re.S)
+    if count != 1:
+        raise ValueError(f"the README must have the marks of {name!r} once. Received: {count} times")
+    return text

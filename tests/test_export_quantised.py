@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kzoo
-from kzoo.export import ExportError, examples, open_artefact, quality
+from kzoo.export import ExportError, Tensor, examples, open_artefact, quality
 from kzoo.export.operators import custom_operators
 
 pytestmark = pytest.mark.once
@@ -218,3 +218,23 @@ def test_verdicts_are_by_metric_then_by_agreement_then_by_difference(tmp_path):
     assert verdict(changed(6), labels=labels, max_drop=0.1)[0] == "failed"
     assert quality.judge(quality.Quality(), None, 0.04, 0.05)[0] == "passed"
     assert quality.judge(quality.Quality(), None, 0.06, 0.05)[0] == "failed"
+
+
+def test_large_images_are_judged_a_few_at_a_time():
+    """An eager call keeps all its activations: a batch has about a million numbers, or one row."""
+    given = []
+
+    class Counting:
+        def __init__(self, shape):
+            self.inputs = [Tensor("x", shape, "float32")]
+
+        def run(self, arrays):
+            given.append(len(arrays["x"]))
+            return {"y": arrays["x"].sum((1, 2, 3))}
+
+    for side, sizes in ((8, [32, 8]), (256, [5] * 8), (1024, [1] * 40)):
+        given.clear()
+        x = np.broadcast_to(np.arange(40.0)[:, None, None, None], (40, side, side, 3))
+        found = quality.run_in_batches(Counting((None, side, side, 3)), {"x": x})
+        assert given == sizes
+        np.testing.assert_allclose(found["y"], np.arange(40.0) * side * side * 3)

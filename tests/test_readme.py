@@ -47,4 +47,7 @@ def test_tables_of_figures_are_those_that_were_measured():
 
     text, figures = (ROOT / "README.md").read_text(), results.read()
     assert readme.filled(text, figures) == text
-    assert readme.table(figures) in text and readme.table(figures) in (ROOT / "RESULTS.md").read_text()
+    assert readme.table(figures) in (ROOT / "RESULTS.md").read_text()
+    assert set(readme.HIGHLIGHTS) <= set(figures)
+    with pytest.raises(ValueError, match="marks of 'highlights' once"):
+        readme.filled(text.replace("<!-- highlights -->", ""), figures)

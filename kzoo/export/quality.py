@@ -5,6 +5,7 @@ the task's metric; with representative examples only, how often it gives the mod
 difference, against a loose tolerance.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,7 +64,7 @@ def run_in_batches(runner, arrays):
     """A runner's outputs for arrays of any length; where it fixes its batch the last one is filled up."""
     fixed = {tensor.shape[0] for tensor in runner.inputs if tensor.shape} - {None}
     count = len(next(iter(arrays.values())))
-    numbers = sum(array[0].size for array in arrays.values())
+    numbers = sum(math.prod(array.shape[1:]) for array in arrays.values())
     size = max(fixed, default=max(1, min(BATCH, NUMBERS // max(1, numbers))))
     parts = []
     for start in range(0, count, size):
