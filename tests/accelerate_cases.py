@@ -40,6 +40,7 @@ CONVOLUTIONS = {
     "valid": {"padding": "valid"},
     "strided": {"padding": "same", "strides": 2},
     "even kernel": {"padding": "same", "kernel_size": 2},
+    "strided valid": {"strides": 3, "kernel_size": 4},
     "dilated": {"padding": "same", "dilation_rate": 2},
     "groups": {"groups": 2, "activation": "relu"},
     "no bias": {"use_bias": False},
@@ -218,9 +219,10 @@ def channel_by_channel(images):
             filters = {"filters": 6} if name == "SeparableConv" else {}
             for option, settings in CONVOLUTIONS.items():
                 if option != "groups":
-                    settings = {"kernel_size": 3, "depth_multiplier": 2, **filters, **settings}
-                    case = lambda make=make, s=settings: make(**s)  # noqa: E731
-                    yield f"{name}{rank}D {option}", case, images[rank], {}
+                    for multiplier, text in ((2, "doubled"), (1, "single")):
+                        given = {"kernel_size": 3, "depth_multiplier": multiplier, **filters, **settings}
+                        case = lambda make=make, s=given: make(**s)  # noqa: E731
+                        yield f"{name}{rank}D {text} {option}", case, images[rank], {}
         for kind in ("Max", "Average"):
             make = getattr(layers, f"{kind}Pooling{rank}D")
             for option, settings in {
@@ -247,7 +249,8 @@ class Self(layers.Layer):
 
 
 CASES = {name: case for name, *case in cases()}
-CASES = {name: case for name, case in CASES.items() if ENGINE == "torch" or "MaxPooling" in name}
+JAX = ("MaxPooling", "LayerNormalization", "DepthwiseConv2D", "SeparableConv2D")
+CASES = {name: case for name, case in CASES.items() if ENGINE == "torch" or name.startswith(JAX)}
 SERVES = ENGINE != "tensorflow"  # there every layer stays plain
 
 
