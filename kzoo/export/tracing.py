@@ -47,17 +47,30 @@ def freeze(model, shapes=None):
     Freezing loses the names of arguments and results: the arguments come in the order of their names, the
     results in that of the sorted keys. The function returned takes and gives them as `trace` does.
     """
-    traced, specs = trace(model, shapes)
-    concrete = traced.get_concrete_function()
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    frozen, specs, results = _frozen(model, shapes)
     arguments = [placeholder.name.split(":")[0] for placeholder in frozen.inputs]
-    results = sorted(concrete.structured_outputs)
 
     def infer(*tensors):
         values = {spec.name: tensor for spec, tensor in zip(specs, tensors)}
         return dict(zip(results, tf.nest.flatten(frozen(*[values[name] for name in arguments]))))
 
     return tf.function(infer, input_signature=specs), specs
+
+
+def freeze_graph(model, shapes=None):
+    """The `GraphDef` of `freeze`'s function, and the input or output that each of its outer tensors is."""
+    frozen, _, results = _frozen(model, shapes, aggressive_inlining=True)
+    names = {tensor.name: tensor.name.split(":")[0] for tensor in frozen.inputs}
+    outputs = dict(zip((tensor.name for tensor in frozen.outputs), results))
+    return frozen.graph.as_graph_def(add_shapes=True), names, outputs
+
+
+def _frozen(model, shapes, **options):
+    """The frozen concrete function, the specifications of its inputs and the names of its outputs."""
+    traced, specs = trace(model, shapes)
+    concrete = traced.get_concrete_function()
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False, **options)
+    return frozen, specs, sorted(concrete.structured_outputs)
 
 
 @contextlib.contextmanager
