@@ -214,6 +214,7 @@ def _last_words(code, late, log):
         reason = f"the worker process was stopped after {TIMEOUT:.0f} s"
     elif code < 0:
         reason = f"the worker process was killed by {signal.Signals(-code).name}"
+        reason += " (by the system, if memory ran out)" if -code == signal.SIGKILL else ""
     else:
         reason = f"the worker process ended with code {code}"
     lines = [line.strip() for line in log.splitlines() if line.strip() and not CHATTER.match(line)][-TAIL:]

@@ -22,6 +22,7 @@ from pathlib import Path
 from kzoo.export.formats import FORMATS, NONE, QUALITY
 from kzoo.export.report import FAILED, FLEX, PASSED, UNPROVEN, in_short
 
+LARGE = 10_000_000  # weights
 NO_FLEX = f"numbers unproven, {FLEX} for {{}}: no interpreter on PyPI has it since TensorFlow 2.20"
 
 
@@ -41,6 +42,8 @@ def main():
         for name in job["formats"]:
             say(event="start", format=name)
             say(event="done", format=name, **_make(name, model, cases, job))
+            if model.count_params() > LARGE:
+                gc.collect()  # graphs refer to themselves: gigabytes, while the next format is made
         say(event="finished")
         del model, cases
         _forget()

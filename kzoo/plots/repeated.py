@@ -7,7 +7,7 @@ from kzoo.plots.drawing import COLOURS, INK, MUTED, drawn, dress
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 
 
-def bands(named, path, title="", x="epoch", y="", steps=None):
+def bands(named, path, title="", x="epoch", y="", steps=None, log=False):
     """Draws the mean of several curves for each name, and their standard deviation as a band.
 
     Args:
@@ -16,6 +16,7 @@ def bands(named, path, title="", x="epoch", y="", steps=None):
         title: what stands above.
         x, y: what the axes are called.
         steps: where on the x axis the curves' values lie; by default at 1, 2, 3 …
+        log: whether the x axis is logarithmic, with a tick at each value.
     """
     wide = len(named) > 4
     with drawn(path, (8.4 if wide else 6.4, 4.2), title) as figure:
@@ -36,7 +37,13 @@ def bands(named, path, title="", x="epoch", y="", steps=None):
         if len(mean) > 8 and high > low:  # the first steps would flatten what follows
             axes.set_ylim(low - 0.15 * (high - low), high + 0.08 * (high - low))
         dress(axes, x, y)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        if log:
+            axes.set_xscale("log")
+            axes.set_xticks(places)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.minorticks_off()
+        else:
+            axes.xaxis.get_major_locator().set_params(integer=True)
         place = dict(loc="center left", bbox_to_anchor=(1.01, 0.5)) if wide else {}
         axes.legend(frameon=False, fontsize=9, labelcolor=INK, **place)
     return path

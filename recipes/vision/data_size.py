@@ -6,7 +6,9 @@ Data       a name that `kzoo list` shows (`fashion_mnist`) or a folder of images
 Paper      Dosovitskiy et al. (2021), arXiv:2010.11929, figures 3 and 4; for small data sets: Steiner et al. (2021),
            arXiv:2106.10270
 Command    kzoo run data_size --backend jax
-Score      not run in full yet
+Score      Fashion-MNIST, convolution or attention, torch: resnet20 500 accuracy 80.20%, vit tiny patch16 500
+           accuracy 74.69%, resnet20 32000 accuracy 89.08%, vit tiny patch16 32000 accuracy 79.81% in 82.9 min*
+           * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
 import functools
@@ -106,6 +108,7 @@ def main(
         x="training images",
         y="test accuracy",
         steps=counts,
+        log=True,
     )
     run.finish(figures=figures, model=",".join(names), data=images.name, parameters=max(parameters.values()))
     return figures

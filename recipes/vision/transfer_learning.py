@@ -121,7 +121,7 @@ def main(
     counts = sorted(int(count) for count in per_class.split(","))
     target = kzoo.data.load(data, seed=seed).only(classes).take(samples, seed)
     first = kzoo.data.load(source, seed=seed).only(source_classes).take(samples, seed)
-    title = f"{first.name} ({', '.join(first.labels)}) to {target.name}"
+    title = f"{first.name} ({', '.join(first.labels)}) to {target.name}, {model}"
     engine = keras.config.backend()
     run = Run("transfer_learning", f"{first.name}-{target.name}-{model}-{engine}", configuration)
     figures = dict(run.once("source", functools.partial(pretrain, first, configuration, run)))
@@ -140,7 +140,7 @@ def main(
             cells.append(f"{own.mean():.2%} ± {own.std():.2%}")
         table.add_row(str(count), *cells)
     Console().print(table)
-    plots.bands(found, run.path("accuracy.png"), f"{title}, {model}", "images per class", "accuracy", counts)
+    plots.bands(found, run.path("accuracy.png"), title, "images per class", "accuracy", counts, log=True)
     told = dict(model=model, data=target.name, parameters=network(configuration, target, seed).count_params())
     run.finish(figures=figures, **told)
     return figures
