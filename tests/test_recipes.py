@@ -31,7 +31,7 @@ JUDGED = {} if os.environ.get("KZOO_DATA_DIR") else dict(judged="", reviews=0)
 SHORT = {
     "image_classification": [
         dict(samples=40, epochs=2, batch_size=16, model="mlp_small"),
-        dict(samples=40, epochs=1, batch_size=16, model="cnn_small", shift=1, flip=True),
+        dict(samples=40, epochs=1, batch_size=16, model="cnn_small", shift=1, flip=True, optimizer="sgd"),
     ],
     "overfitting": [
         dict(
@@ -297,9 +297,11 @@ def test_the_command_line_follows_from_the_signature():
 
 
 @pytest.mark.once
-def test_a_recipe_that_is_not_there_is_named():
+def test_a_recipe_or_optimizer_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="did you mean image_classification"):
         recipes.load("image_clasification")
+    with pytest.raises(ValueError, match=r"one of .*sgd.*Received: optimizer='adan'"):
+        recipes.load("image_classification")(optimizer="adan")
 
 
 @pytest.mark.once

@@ -104,7 +104,7 @@ def _input_gradient(x, kernel, window, gradient):
         part = lax.slice(gradient, (0, *begin, 0), (shape[0], *end, shape[3])) * kernel[place]
         remainder = tuple(rest for _, rest in steps)
         found[remainder] = found[remainder] + part if remainder in found else part
-    if len(found) == 1 and strides == (1, 1):
+    if strides == (1, 1):
         out = found[0, 0]
     else:
         none = jnp.zeros(shape, gradient.dtype)

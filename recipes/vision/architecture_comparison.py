@@ -127,8 +127,7 @@ def main(
     engine = keras.config.backend()
     run = Run("architecture_comparison", f"{images.name}-{engine}", configuration)
     rows = [run.once(name, functools.partial(train, name, images, configuration, run)) for name in names]
-    times = step_times(names, images, configuration)
-    rows = [{**row, "step_ms": times[row["model"]]} for row in rows]
+    rows = [row | {"step_ms": ms} for row, ms in zip(rows, step_times(names, images, configuration).values())]
     table = Table("model", "test accuracy", "parameters", "multiply-adds", "ms a step", title=images.name)
     for row in sorted(rows, key=lambda row: -row["test_accuracy"]):
         cells = f"{row['test_accuracy']:.2%}", f"{row['parameters']:,}", f"{row['multiply_adds']:,}"
