@@ -35,3 +35,21 @@ def test_outputs_gradients_and_state_are_the_plain_layers(name):
     for ours, theirs in zip(*results, strict=True):
         scale = max(1.0, np.abs(theirs).max())
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=tolerance, rtol=0)
+
+
+@pytest.mark.skipif(keras.config.backend() != "jax", reason="the other engines have kernels for these")
+@pytest.mark.parametrize(
+    ("name", "there", "gone"),
+    [
+        ("DepthwiseConv2D single same", "slice", "conv_general_dilated"),
+        ("SeparableConv2D single same", "slice", "conv_general_dilated"),
+        ("LayerNormalization rank 4", "custom_jvp_call", "nothing is left out"),
+    ],
+)
+def test_the_fast_way_is_taken(name, there, gone):
+    import jax
+
+    make, x, _ = CASES[name]
+    plain, fast, report = twins(make, x)
+    before, after = (str(jax.make_jaxpr(layer)(x)) for layer in (plain, fast))
+    assert report.changed and there not in before and there in after and gone not in after

@@ -2,7 +2,8 @@
 
 XLA runs a convolution of as many groups as channels on a CPU as a general one, ten to fifty times slower than the
 multiplications take. Written as one product for each place of the kernel, all of them fuse into one pass over the
-maps. The gradient that JAX would derive is again slow (a padded copy for each place), so it is written out too.
+maps. The gradient that JAX would derive is again slow (a padded copy for each place), so it is written out too;
+forward-mode differentiation (`jax.jvp`) therefore does not pass through these layers.
 
 Axes of maps: `(batch, height, width, channels)`; of kernels: `(height, width, channels)`. A `Window` holds what the
 convolution is given beside them.
@@ -10,6 +11,7 @@ convolution is given beside them.
 
 import functools
 import itertools
+import math
 from typing import NamedTuple
 
 import jax
@@ -120,8 +122,7 @@ def _kernel_gradient(x, kernel, window, gradient):
     x = _padded(x, window)
     width = gradient.shape[2]
     extent = (kernel.shape[0] - 1) * window.dilation[0] + 1
-    start = jnp.zeros((*kernel.shape[:2], width, x.shape[3]), x.dtype)
-    places = list(itertools.product(*map(range, kernel.shape[:2])))
+    nothing = [jnp.zeros((width, x.shape[3]), x.dtype)] * math.prod(kernel.shape[:2])
 
     def image(sums, pair):
         maps, slopes = pair
@@ -129,13 +130,13 @@ def _kernel_gradient(x, kernel, window, gradient):
         def row(sums, y):
             band = lax.dynamic_slice_in_dim(maps, y * window.strides[0], extent, 0)[None]
             slope = lax.dynamic_index_in_dim(slopes, y, 0, keepdims=False)
-            parts = dict(_parts(band, kernel, window, (1, width)))
-            return [s + parts[place][0, 0] * slope for s, place in zip(sums, places)], None
+            parts = _parts(band, kernel, window, (1, width))
+            return [total + part[0, 0] * slope for total, (_, part) in zip(sums, parts)], None
 
         return lax.scan(row, sums, jnp.arange(slopes.shape[0]))[0], None
 
-    sums, _ = lax.scan(image, [start[place] for place in places], (x, gradient))
-    return jnp.stack([s.sum(0) for s in sums]).reshape(kernel.shape)
+    sums, _ = lax.scan(image, nothing, (x, gradient))
+    return jnp.stack([total.sum(0) for total in sums]).reshape(kernel.shape)
 
 
 def serves(layer):

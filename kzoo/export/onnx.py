@@ -9,7 +9,6 @@ goes, and leave the graphs that they copied to the garbage collector: a model of
 
 import contextlib
 import gc
-from unittest import mock
 
 import numpy as np
 import onnx
@@ -54,10 +53,11 @@ def _little_memory():
 
     gc.collect()  # the functions that led to the frozen graph
     gc.freeze()  # what is left needs no look at each collection
+    Graph.update_proto = lean
     try:
-        with mock.patch.object(Graph, "update_proto", lean):
-            yield
+        yield
     finally:
+        Graph.update_proto = update
         gc.unfreeze()
 
 

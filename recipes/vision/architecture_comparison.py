@@ -120,7 +120,7 @@ def main(
     """Trains each model alike. A model that is done is not trained again when the command is repeated."""
     configuration = dict(locals())
     recipes.check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, samples=samples)
-    names = [name.strip() for name in models.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     images = kzoo.data.load(data, seed=seed).take(samples, seed)
     for name in names:  # a name that does not exist is told before anything is trained
         catalog.skeleton(name, **arguments_of(name, images))
