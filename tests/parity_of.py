@@ -20,8 +20,12 @@ TOLERANCES = {
 # Keras's optimizers with slots differ between TensorFlow and the other two also in float64 (Adam by 2e-6, momentum by
 # 7e-9); plain SGD steps are held to 1e-9.
 SLOTS = ("optimizers.", "learner/")
-# Operation by operation JAX compiles each of them: without optimisation in a third of the time.
-XLA = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# JAX compiles much here and runs little: without optimisation, with the plain emitters and in one module, in a fifth
+# of the time.
+XLA = (
+    "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+)
 
 
 def arrays(folder, engine, precision, only=""):
