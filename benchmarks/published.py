@@ -1,8 +1,9 @@
 """Reads out of torchvision, timm and Keras what weights they publish for our models: `kzoo/weights/published.json`.
 
 `python benchmarks/published.py`, with torchvision and timm in `.venv/oracles` (`make env`). URLs, digests, licences,
-preprocessing and accuracies are those libraries' own statements; Keras states its accuracies on keras.io (`KERAS`),
-timm in its repository (`timm_top1.json`: those measured at the weights' own image size). `docs/weights.md` shows all.
+preprocessing and accuracies are those libraries' own statements; Keras states its accuracies on keras.io and in
+MobileNetV3's docstring (`KERAS`), timm in its repository (`timm_top1.json`: those measured at the weights' own image
+size). `docs/weights.md` shows all.
 """
 
 import importlib
@@ -28,9 +29,9 @@ from keras.src.utils import file_utils  # noqa: E402
 
 from kzoo.backend.state import unallocated  # noqa: E402
 from kzoo.models import catalog  # noqa: E402
-from kzoo.weights.load import sources_of  # noqa: E402
+from kzoo.weights.load import keras_builder, sources_of  # noqa: E402
 
-# keras.io/api/applications, top-1 in percent
+# keras.io/api/applications and the docstring of MobileNetV3, top-1 in percent
 KERAS = {
     "Xception": 79.0, "VGG16": 71.3, "VGG19": 71.3, "ResNet50": 74.9, "ResNet50V2": 76.0, "ResNet101": 76.4,
     "ResNet101V2": 77.2, "ResNet152": 76.6, "ResNet152V2": 78.0, "InceptionV3": 77.9, "InceptionResNetV2": 80.3,
@@ -40,6 +41,8 @@ KERAS = {
     "EfficientNetV2B0": 78.7, "EfficientNetV2B1": 79.8, "EfficientNetV2B2": 80.5, "EfficientNetV2B3": 82.0,
     "EfficientNetV2S": 83.9, "EfficientNetV2M": 85.3, "EfficientNetV2L": 85.7, "ConvNeXtTiny": 81.3,
     "ConvNeXtSmall": 82.3, "ConvNeXtBase": 85.3, "ConvNeXtLarge": 86.3, "ConvNeXtXLarge": 86.7,
+    "MobileNetV3Large": 75.6, "MobileNetV3Large(alpha=0.75)": 73.3,
+    "MobileNetV3Small": 68.1, "MobileNetV3Small(alpha=0.75)": 65.4,
 }  # fmt: skip
 TIMM = json.loads(Path(__file__).with_name("timm_top1.json").read_text())
 
@@ -103,6 +106,9 @@ def of_timm(model, name):
         )
 
 
+ALGORITHMS = {32: "md5", 64: "sha256"}  # by the length of a digest
+
+
 class Caught(Exception):
     """What Keras would have fetched."""
 
@@ -113,14 +119,14 @@ def of_keras(model, name):
 
     file_utils.get_file, before = caught, file_utils.get_file
     try:
-        builder = getattr(keras.applications, name)
+        builder = keras_builder(name)
         with unallocated():
             builder(weights="imagenet")
     except Caught as error:
         url, digest = error.args
     finally:
         file_utils.get_file = before
-    module = sys.modules[builder.__module__]
+    module = sys.modules[builder.func.__module__]
     with unallocated():
         size = builder(weights=None).input_shape[1]
     probe = keras.ops.convert_to_numpy(module.preprocess_input(probe_image()))
@@ -130,7 +136,7 @@ def of_keras(model, name):
         source="keras",
         tag="imagenet",
         url=url,
-        digest=f"md5:{digest}",
+        digest=digest and f"{ALGORITHMS[len(digest)]}:{digest}",
         licence="apache-2.0",
         top1=KERAS.get(name),
         image_size=size,
@@ -169,28 +175,29 @@ def main():
         for source, read in READERS.items():
             if called.get(source):
                 rows += read(model, called[source])
+    costs = {model: cost for model in catalog.list_models() if (cost := cost_of(model))}
     folder = ROOT / "kzoo" / "weights"
     lines = ",\n".join("  " + json.dumps({key: v for key, v in row.items() if v is not None}) for row in rows)
     (folder / "published.json").write_text(f"[\n{lines}\n]\n")
     labels = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
     (folder / "imagenet_labels.txt").write_text("\n".join(labels) + "\n")
-    with open(ROOT / "kzoo" / "models" / "costs.json", "w") as file:
-        json.dump(
-            {model: cost for model in catalog.list_models() if (cost := cost_of(model))}, file, indent=1
-        )
-        file.write("\n")
+    (ROOT / "kzoo" / "models" / "costs.json").write_text(json.dumps(costs, indent=1) + "\n")
     weights_page.write()
 
 
 def cost_of(model):
+    """Its parameters, and its multiply-adds where these do not depend on the data's size or length."""
+    from kzoo.models.cost import multiply_adds
+
     try:
         made = catalog.skeleton(model)
     except ValueError:  # no size of its own
         return None
-    from kzoo.models.cost import multiply_adds
-
     parameters = sum(math.prod(variable.shape) for variable in made.trainable_variables)  # as papers count
-    return {"parameters": parameters, "multiply_adds": multiply_adds(made)}
+    try:
+        return {"parameters": parameters, "multiply_adds": multiply_adds(made)}
+    except ValueError:
+        return {"parameters": parameters}
 
 
 if __name__ == "__main__":

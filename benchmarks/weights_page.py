@@ -26,8 +26,8 @@ Each row is a set of weights that torchvision, timm or Keras publishes for a mod
   licence of Keras itself. `cc-by-nc-4.0` does not allow commercial use.
 - **Top-1** is the accuracy on ImageNet's validation set in percent. These are the publishers' figures: torchvision's
   from the meta data of its weights, timm's from `results/results-imagenet.csv` in its repository, Keras's from
-  keras.io. kzoo did not measure them; `kzoo validate` measures, on a folder of yours. A dash: the publisher gives no
-  figure, or timm's is for another image size, or the classes are not ImageNet's 1,000.
+  keras.io and the docstring of MobileNetV3. kzoo did not measure them; `kzoo validate` measures, on a folder of yours.
+  A dash: the publisher gives no figure, or timm's is for another image size, or the classes are not ImageNet's 1,000.
 
 | model | parameters (M) | multiply-adds (G) | weights | image | classes | licence | top-1 % |
 | --- | ---: | ---: | --- | ---: | ---: | --- | ---: |

@@ -54,7 +54,8 @@ def _models(pattern):
         parts = [f"[bold]{name}[/]"]
         if cost := catalog.costs().get(name):
             parts.append(f"{cost['parameters'] / 1e6:,.1f} M parameters")
-            parts.append(f"{cost['multiply_adds'] / 1e9:,.2f} G multiply-adds")
+            if "multiply_adds" in cost:
+                parts.append(f"{cost['multiply_adds'] / 1e9:,.2f} G multiply-adds")
         console.print("  ".join(parts), f"[dim]{catalog.sizes_of(name)}[/]")
         for key, top1, licence in _sets(name):
             console.print(f"    {key:40}  {top1:>6}  {licence}".rstrip())

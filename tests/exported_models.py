@@ -146,7 +146,8 @@ def smallest_of_each_family():
     """Name to a function that makes it: of each family that was published for one image size, its smallest model."""
     from kzoo.models import catalog
 
-    known, found = catalog.costs(), {}
+    known = {name: cost for name, cost in catalog.costs().items() if "multiply_adds" in cost}
+    found = {}
     for name in sorted(known, key=lambda name: known[name]["parameters"]):
         found.setdefault(catalog.family_of(name), name)
     return {

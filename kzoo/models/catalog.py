@@ -92,7 +92,10 @@ def list_models(
 
 @functools.cache
 def costs():
-    """Model name to (trained) `parameters` and `multiply_adds` at its published image size and number of classes."""
+    """Model name to (trained) `parameters` and `multiply_adds` at its published image size and number of classes.
+
+    Models of texts of any length have `parameters` alone.
+    """
     return json.loads(Path(__file__).with_name("costs.json").read_text())
 
 
@@ -102,7 +105,8 @@ def create_model(name, *, image_shape=None, num_classes=None, pretrained=False, 
     Args:
         name: one of `list_models()`.
         image_shape: `(height, width, channels)`; by default as published. For image models.
-        num_classes: number of logits; 0 gives the features before the head; by default as published.
+        num_classes: number of logits; 0 gives the features before the head; by default as published, or as many as a
+            checkpoint has.
         pretrained: `True` for published weights, from the first source that `kzoo.weights.published(name)` lists,
             those of GPT-2 and BERT from the Hugging Face Hub; a source, `"torchvision"`, or one of its sets,
             `"torchvision:IMAGENET1K_V2"`; or a checkpoint of your own in that library's format,

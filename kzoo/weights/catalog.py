@@ -32,8 +32,9 @@ class Published:
         model: our name.
         source: `"torchvision"`, `"timm"` or `"keras"`.
         tag: the set's name there.
-        url: of the file. Those of timm are on the Hugging Face Hub, which tells the file's SHA-256.
-        digest: `"sha256:…"` (its beginning suffices) or `"md5:…"`; `None` where the server tells it.
+        url: of the file.
+        digest: `"sha256:…"` (its beginning suffices) or `"md5:…"`; `None` where the server tells it, as the Hugging
+            Face Hub does of timm's files and Google's storage of Keras's.
         licence: as its publisher states it, or `None`.
         top1: accuracy on ImageNet's validation set in percent, as its publisher states it, or `None`.
         num_classes: of the head.
@@ -43,7 +44,7 @@ class Published:
         interpolation: of resizing.
         mean, std: per channel, for pixels between 0 and 1.
         bgr: whether the network was trained on blue, green, red; the converted one takes red, green, blue.
-        builder: of `keras.applications`: the name of the model there.
+        builder: of `keras.applications`: the name of the model there, `"MobileNet"` or `"MobileNet(alpha=0.5)"`.
     """
 
     model: str

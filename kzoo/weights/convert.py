@@ -47,7 +47,8 @@ class Converted:
     Attributes:
         loaded: paths of the variables that have the checkpoint's values.
         adapted: those whose values were resized, with why.
-        fresh: those that keep their initial values: a head for another number of classes.
+        fresh: those that keep their initial values: a head that the checkpoint has for another number of classes, or
+            has not.
     """
 
     loaded: tuple
@@ -86,9 +87,10 @@ TORCH = {  # class: variable: name of the tensor there, how to turn it
     layers.LayerNormalization: NORM,
     layers.GroupNormalization: NORM,
 }
+HEADS = ("head/", "head_distillation/")  # a classifier's variables
 
 
-def turned(model, source, arrays, origin="the checkpoint"):
+def turned(model, source, arrays, origin="the checkpoint", classifier=False):
     """A checkpoint under our names and in our layout: variable path to array, of the checkpoint's sizes.
 
     Args:
@@ -96,6 +98,7 @@ def turned(model, source, arrays, origin="the checkpoint"):
         source: a `Source`.
         arrays: name to NumPy array.
         origin: what to call the checkpoint in messages.
+        classifier: whether the model's head is a classifier's, which a checkpoint of features lacks.
 
     Raises:
         ValueError: if names are missing or unexpected. The message lists the first of them.
@@ -120,8 +123,10 @@ def turned(model, source, arrays, origin="the checkpoint"):
     ignored = re.compile(source.ignored)
     unexpected = [name for name in arrays if name not in used and not ignored.fullmatch(name)]
     if not any(layer.name == "head" for layer in model.layers):  # features: the classifier is not asked for
-        heads = tuple(_module(name, source) for name in ("head", "head_distillation"))
+        heads = tuple(_module(name.rstrip("/"), source) for name in HEADS)
         unexpected = [name for name in unexpected if not name.startswith(heads)]
+    if classifier and not any(path.startswith(HEADS) for path in ours):
+        missing = [(variable, name) for variable, name in missing if not variable.path.startswith(HEADS)]
     if missing or unexpected:
         raise ValueError(_mismatch(origin, missing, unexpected, arrays))
     return ours
@@ -130,8 +135,8 @@ def turned(model, source, arrays, origin="the checkpoint"):
 def fit(model, values, origin="the checkpoint"):
     """Assigns the values of `turned` to a model, once all are known to fit.
 
-    Sizes may differ in three places: a head for another number of classes keeps its initial values, the first
-    convolution is adapted to other channels (`adapt`), positions to another image size.
+    A head that the values lack keeps its initial ones. Sizes may differ in three places: so does a head for another
+    number of classes, the first convolution is adapted to other channels (`adapt`), positions to another image size.
 
     Returns:
         A `Converted`.
@@ -142,6 +147,9 @@ def fit(model, values, origin="the checkpoint"):
     planned, adapted, fresh = [], {}, []
     for variable in model.variables:
         if not keras.backend.is_float_dtype(variable.dtype):
+            continue
+        if variable.path not in values and variable.path.startswith(HEADS):
+            fresh.append(variable.path)
             continue
         if variable.path not in values:
             raise ValueError(f"{origin} has no value for {variable.path}")

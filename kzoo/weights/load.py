@@ -1,5 +1,6 @@
 """From a checkpoint of another library to a model: which reader, which family, which file."""
 
+import functools
 import importlib
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import h5py
 import keras
 
 from kzoo.engine import require, unknown
+from kzoo.models.catalog import kind_of
 from kzoo.weights.convert import fit, turned
 from kzoo.weights.numbered import paths
 from kzoo.weights.torch_files import read as read_torch
@@ -80,8 +82,8 @@ def _read_keras(path, builder):
             classes = group[last][group[last].attrs["weight_names"][-1]].shape[0]
     except (OSError, KeyError) as error:
         raise ValueError(f"the file {path} is truncated or holds no Keras weights ({error})") from error
-    whole = "notop" not in path.name
-    model = getattr(keras.applications, builder)(
+    whole = "notop" not in path.name.replace("_", "")
+    model = keras_builder(builder)(
         weights=None,
         include_top=whole,
         **({"classes": classes, "classifier_activation": None} if whole else {}),
@@ -91,6 +93,15 @@ def _read_keras(path, builder):
     except ValueError as error:
         raise ValueError(f"the file {path} does not fit keras.applications.{builder}: {error}") from error
     return {path: keras.ops.convert_to_numpy(variable) for path, variable in paths(model)}
+
+
+def keras_builder(text):
+    """The function of `keras.applications` that `"MobileNet"` or `"MobileNet(alpha=0.5)"` means."""
+    name, _, options = text.rstrip(")").partition("(")
+    options = dict(option.split("=") for option in options.split(",") if option)
+    return functools.partial(
+        getattr(keras.applications, name), **{key: float(value) for key, value in options.items()}
+    )
 
 
 def load_weights(model, family, source, path, builder=None):
@@ -107,4 +118,5 @@ def load_weights(model, family, source, path, builder=None):
         A `kzoo.weights.convert.Converted`.
     """
     arrays = read_checkpoint(path, builder)
-    return fit(model, turned(model, source_of(family, source), arrays, str(path)), str(path))
+    classifier = kind_of(family) == "vision"
+    return fit(model, turned(model, source_of(family, source), arrays, str(path), classifier), str(path))

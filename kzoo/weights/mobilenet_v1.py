@@ -45,7 +45,13 @@ def _keras(model):
 
 TENSORFLOW = dict(padding="same", norm=functools.partial(NORM, epsilon=1e-3, momentum=0.99))
 # What each of our networks is called there, where published weights are listed.
-NAMES = {"timm": {"mobilenet_v1": "mobilenetv1_100"}, "keras": {"mobilenet_v1": "MobileNet"}}
+NAMES = {
+    "timm": {"mobilenet_v1": "mobilenetv1_100"},
+    "keras": {
+        "mobilenet_v1": "MobileNet",
+        **{f"mobilenet_v1_0{width}": f"MobileNet(alpha=0.{width})" for width in ("25", "50", "75")},
+    },
+}
 SOURCES = {
     "timm": Source(TIMM),
     "transformers": Source(_transformers, arguments=TENSORFLOW),

@@ -106,7 +106,11 @@ NAMES = {
         "mobilenet_v2": "mobilenetv2_100",
         **{f"mobilenet_v2_{width}": f"mobilenetv2_{width}" for width in ("050", "140")},
     },
-    "keras": {"mobilenet_v2": "MobileNetV2"},
+    "keras": {
+        "mobilenet_v2": "MobileNetV2",
+        **{f"mobilenet_v2_0{width}": f"MobileNetV2(alpha=0.{width})" for width in ("35", "50", "75")},
+        "mobilenet_v2_140": "MobileNetV2(alpha=1.4)",
+    },
 }
 SOURCES = {
     "torchvision": Source(_torchvision),

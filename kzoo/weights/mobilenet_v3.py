@@ -63,7 +63,12 @@ NAMES = {
         **{f"mobilenet_v3_{size}": f"mobilenetv3_{size}_100" for size in ("large", "small")},
         **{f"mobilenet_v3_small_{width}": f"mobilenetv3_small_{width}" for width in ("050", "075")},
     },
-    "keras": {"mobilenet_v3_large": "MobileNetV3Large", "mobilenet_v3_small": "MobileNetV3Small"},
+    "keras": {
+        "mobilenet_v3_large": "MobileNetV3Large",
+        "mobilenet_v3_large_075": "MobileNetV3Large(alpha=0.75)",
+        "mobilenet_v3_small": "MobileNetV3Small",
+        "mobilenet_v3_small_075": "MobileNetV3Small(alpha=0.75)",
+    },
 }
 # Its first layers scale pixels and `preprocess_input` does nothing: the mean and deviation that ours wants instead.
 SCALED = {name: ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)) for name in NAMES["keras"]}

@@ -1,8 +1,10 @@
 """A model with published weights: fetched, converted once, kept under our names, and fitted to the model asked for."""
 
+import base64
 import hashlib
 import os
 import re
+import urllib.request
 from pathlib import Path
 
 import h5py
@@ -37,7 +39,8 @@ def create(name, pretrained, image_shape, num_classes, kwargs):
         values, origin = _kept(entry, arguments), f"{name} of {entry.key}"
         image_shape = image_shape or (entry.image_size, entry.image_size, 3)
     if images and num_classes is None:
-        num_classes = values["head/kernel"].shape[-1]
+        head = values.get("head/kernel")
+        num_classes = 0 if head is None else head.shape[-1]
     model = catalog.create_model(name, image_shape=image_shape, num_classes=num_classes, **arguments)
     fit(model, values, origin)
     return model
@@ -82,9 +85,8 @@ def _converted(name, source, path, builder, arguments):
     if "image_shape" in catalog.decided_by_data(name):
         decided = {"image_shape": catalog.published_shape(name), "num_classes": 1000}
     template = catalog.skeleton(name, **decided, **arguments)
-    return turned(
-        template, source_of(catalog.family_of(name), source), read_checkpoint(path, builder), str(path)
-    )
+    source, arrays = source_of(catalog.family_of(name), source), read_checkpoint(path, builder)
+    return turned(template, source, arrays, str(path), classifier=bool(decided))
 
 
 def _kept(entry, arguments):
@@ -116,13 +118,7 @@ def cache_directory():
 
 def _file(entry):
     """What to fetch, and how it is known to be right."""
-    digest, size = entry.digest, None
-    if digest is None:
-        hub = require("huggingface_hub", "weights")
-        told = hub.get_hf_file_metadata(entry.url)
-        if told.etag is None or len(told.etag) != 64:
-            raise ValueError(f"the server tells no SHA-256 of {entry.url}. Received: etag={told.etag!r}")
-        digest, size = f"sha256:{told.etag}", told.size
+    digest, size = (entry.digest, None) if entry.digest else _told_by_the_server(entry)
     base, _, name = entry.url.rpartition("/")
     folder = (
         "weights"
@@ -130,3 +126,26 @@ def _file(entry):
         else f"weights/{entry.url.split('/resolve/')[0].rpartition('/')[2]}"
     )
     return fetch.File(folder, name, digest, size, (base,))
+
+
+def _told_by_the_server(entry):
+    """Digest and size of a file whose publisher gives none: of the Hugging Face Hub, or of Google's storage."""
+    try:
+        if entry.source == "timm":
+            told = require("huggingface_hub", "weights").get_hf_file_metadata(entry.url)
+            found, header, size = re.fullmatch(r"[0-9a-f]{64}", told.etag or ""), told.etag, told.size
+            digest = found and f"sha256:{found[0]}"
+        else:
+            request = urllib.request.Request(entry.url, method="HEAD", headers={"User-Agent": "kzoo"})
+            with urllib.request.urlopen(request, timeout=fetch.TIMEOUT) as answer:
+                header = ",".join(answer.headers.get_all("X-Goog-Hash", ()))
+                size = int(answer.headers["Content-Length"])
+            found = re.search(r"md5=([\w/+]+=*)", header)
+            digest = found and f"md5:{base64.b64decode(found[1]).hex()}"
+    except ImportError:  # it names the extra
+        raise
+    except Exception as error:  # the Hub's library lets those of its HTTP client through, which has changed
+        raise ConnectionError(f"the server does not tell what {entry.url} holds: {error}") from error
+    if not digest:
+        raise ValueError(f"the server tells no digest of {entry.url}. Received: {header!r}")
+    return digest, size

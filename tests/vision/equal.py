@@ -67,7 +67,7 @@ def _outputs(model, x):
 
 def _keras_model(case, folder, size, before):
     """Theirs at an image size: at the first with random weights, which are saved as published files are."""
-    model = getattr(keras.applications, case.theirs)(
+    model = load.keras_builder(case.theirs)(
         **{"weights": None, "classes": case.classes, "classifier_activation": None, "input_shape": (*size, 3)}
         | case.arguments
     )

@@ -25,7 +25,7 @@ class Case:
         model: our name of it.
         source: `"torchvision"`, `"timm"`, `"transformers"` or `"keras"`.
         theirs: makes their network: a function that imports what it needs. For `"keras"`: the name in
-            `keras.applications`, and `arguments` are its.
+            `keras.applications`, as `Published.builder` has it, and `arguments` are its.
         ours: further arguments of our network, say fewer blocks.
         features: our stage names and their modules' (or layers') names.
         classes: number of logits.

@@ -3,6 +3,7 @@
 import pickle
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -173,6 +174,48 @@ def test_classes_and_channels_may_differ(checkpoint):
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+def test_a_checkpoint_without_a_classifier_gives_features_or_a_fresh_head(tmp_path, checkpoint):
+    from safetensors.numpy import load_file, save_file
+
+    arrays, path = load_file(checkpoint), tmp_path / "features.safetensors"
+    headless = {name: array for name, array in arrays.items() if not name.startswith("fc.")}
+    save_file(headless, path)
+    report = load_weights(small(), "resnet", "torchvision", path)
+    assert report.fresh == ("head/kernel", "head/bias")
+
+    def made(path, **arguments):
+        return kzoo.create_model(
+            "resnet18", pretrained=f"torchvision:{path}", image_shape=SHAPE, **SMALL, **arguments
+        )
+
+    x = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype("float32")
+    expected, received = made(checkpoint, num_classes=0), made(path)
+    np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(m(x)) for m in (expected, received)))
+    assert made(path, num_classes=7).output_shape == (None, 7)
+    save_file(headless | {"fc.weight": arrays["fc.weight"]}, path)  # half a classifier is a mistake
+    with pytest.raises(ValueError, match=r"1 are missing, the first: fc\.bias \(for head/bias\)"):
+        made(path, num_classes=7)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["mobilenet_2_5_224_tf.h5", "mobilenet_2_5_224_tf_no_top.h5"])
+def test_a_file_of_keras_is_read_with_and_without_its_classifier(tmp_path, name):
+    from keras.src.legacy.saving import legacy_h5_format
+
+    whole = "no_top" not in name
+    options = dict(classes=7, classifier_activation=None) if whole else dict(pooling="avg")
+    theirs = keras.applications.MobileNet(
+        alpha=0.25, weights=None, include_top=whole, input_shape=SHAPE, **options
+    )
+    with h5py.File(tmp_path / name, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, theirs)
+    ours = kzoo.create_model("mobilenet_v1_025", pretrained=f"keras:{tmp_path / name}", image_shape=SHAPE)
+    x = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype("float32")
+    expected, received = (keras.ops.convert_to_numpy(m(x)) for m in (theirs, ours))
+    assert received.shape == (2, 7 if whole else 256)
+    np.testing.assert_allclose(received, expected, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.once

@@ -1,5 +1,6 @@
 """Published weights, from a local server: fetched once, checked, converted once, kept."""
 
+import base64
 import functools
 import hashlib
 import http.server
@@ -19,11 +20,18 @@ pytestmark = pytest.mark.once
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    asked = []  # noqa: RUF012
+    """Tells digests as Google's storage does, where a test gives them."""
+
+    asked, told = [], []
 
     def do_GET(self):
         self.asked.append(self.path)
         super().do_GET()
+
+    def end_headers(self):
+        for value in self.told:
+            self.send_header("X-Goog-Hash", value)
+        super().end_headers()
 
     def log_message(self, *arguments):
         pass
@@ -36,7 +44,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.delenv("KZOO_DATA_DIR", raising=False)
     folder = tmp_path / "served"
     folder.mkdir()
-    Handler.asked = []
+    Handler.asked, Handler.told = [], []
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
     )
@@ -97,11 +105,42 @@ def test_weights_that_are_not_as_published_are_refused_and_not_kept(server):
     assert not list(pretrained.cache_directory().rglob("*"))
 
 
+def test_a_digest_that_the_publisher_does_not_give_is_asked_of_the_server(server, tmp_path):
+    server(digest=None)
+    with pytest.raises(ValueError, match=r"the server tells no digest of http.*Received: ''"):
+        kzoo.create_model("resnet20", pretrained=True)
+    content = (tmp_path / "served" / "resnet20.safetensors").read_bytes()
+    md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    Handler.told = ["crc32c=AAAAAA==", "md5=" + "A" * 22 + "=="]
+    with pytest.raises(ConnectionError, match="altered"):
+        kzoo.create_model("resnet20", pretrained=True)
+    Handler.told = ["crc32c=AAAAAA==", f"md5={md5}"]
+    kzoo.create_model("resnet20", pretrained=True)
+    assert Handler.asked == ["/resnet20.safetensors"] * 2
+
+
+@pytest.mark.parametrize("source", ["timm", "keras"])
+def test_a_server_that_is_not_there_is_named(server, source):
+    if source == "timm":
+        pytest.importorskip("huggingface_hub", reason="it asks for the digests of timm's files")
+    url = "http://127.0.0.1:9/timm/resnet20/resolve/main/model.safetensors"  # the port that discards
+    server(source=source, digest=None, url=url, builder="ResNet50")
+    with pytest.raises(
+        ConnectionError, match=r"the server does not tell what http://127.0.0.1:9/timm.* holds"
+    ):
+        kzoo.create_model("resnet20", pretrained=True)
+
+
 def test_networks_trained_on_blue_green_red_take_red_green_blue(server):
     _, arrays = server(bgr=True)
     model = kzoo.create_model("resnet20", pretrained=True)
     kernel = keras.ops.convert_to_numpy(model.get_layer("stem_conv").kernel)
     np.testing.assert_array_equal(kernel, arrays["conv1.weight"].transpose(2, 3, 1, 0)[:, :, ::-1])
+
+
+def told_elsewhere(row):
+    """Whether the server of this file tells its digest."""
+    return row.url.startswith(("https://huggingface.co/timm/", "https://storage.googleapis.com/"))
 
 
 def test_the_table_names_real_models_and_whole_entries():
@@ -110,8 +149,13 @@ def test_the_table_names_real_models_and_whole_entries():
     for row in rows:
         assert row.url.startswith("https://") and row.source in ("torchvision", "timm", "keras")
         assert row.preprocessing.image_shape[2] == 3
-        assert row.digest or row.source == "timm"
-        assert row.builder or row.source != "keras"
+        algorithm, _, digest = (row.digest or "").partition(":")
+        if row.digest:
+            assert len(digest) in {"sha256": (8, 64), "md5": (32,)}[algorithm], row
+            assert set(digest) <= set("0123456789abcdef"), row
+        else:
+            assert told_elsewhere(row), row
+        assert bool(row.builder) == (row.source == "keras")
     assert len(kzoo.weights.imagenet_labels()) == 1000
     best = kzoo.weights.published("resnet50")[0]
     assert (best.key, best.top1) == ("torchvision:IMAGENET1K_V1", 76.13)

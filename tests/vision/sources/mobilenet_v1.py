@@ -43,6 +43,10 @@ CASES = [
         *("mobilenet_v1", "keras", "MobileNet", {}),
         {f"stage_{i}": f"conv_pw_{n}_relu" for i, n in enumerate(LAST, 1)} | {"stem": "conv1_relu"},
     ),
+    Case(
+        *("mobilenet_v1_075", "keras", "MobileNet(alpha=0.75)", {}),
+        {f"stage_{i}": f"conv_pw_{n}_relu" for i, n in enumerate(LAST, 1)} | {"stem": "conv1_relu"},
+    ),
 ]
 # With 1,000 classes: timm 1.0.31; other widths keras.applications of Keras 3.
 PARAMETERS = {

@@ -48,10 +48,20 @@ CASES = [
         *("mobilenet_v2_035", "transformers", transformers, {}),
         {f"stage_{i}": f"mobilenet_v2.layer.{n}" for i, n in enumerate((1, 4, 11, 15), 2)},
     ),
-    Case(
-        *("mobilenet_v2", "keras", "MobileNetV2", {}),
-        {f"stage_{i}": f"block_{n}" for i, n in enumerate(("2_add", "5_add", "12_add", "16_project_BN"), 2)},
-    ),
+    *[
+        Case(
+            *(model, "keras", theirs, {}),
+            {
+                f"stage_{i}": f"block_{n}"
+                for i, n in enumerate(("2_add", "5_add", "12_add", "16_project_BN"), 2)
+            },
+        )
+        for model, theirs in (
+            ("mobilenet_v2", "MobileNetV2"),
+            ("mobilenet_v2_035", "MobileNetV2(alpha=0.35)"),
+            ("mobilenet_v2_140", "MobileNetV2(alpha=1.4)"),
+        )
+    ],
 ]
 # With 1,000 classes: torchvision 0.28; other widths timm 1.0.31.
 PARAMETERS = {

@@ -65,11 +65,17 @@ CASES = [
         *("mobilenet_v3_large", "timm", timm, SHALLOW),
         {"stem": "bn1", "stage_1": "blocks.0", "stage_2": "blocks.1", "stage_3": "blocks.3"},
     ),
-    Case(
-        *("mobilenet_v3_small", "keras", "MobileNetV3Small", {}),
-        {f"stage_{i}": f"expanded_conv_{n}add" for i, n in enumerate(("2_", "7_", "10_"), 2)},
-        arguments=dict(include_preprocessing=False),
-    ),
+    *[
+        Case(
+            *(model, "keras", theirs, {}),
+            {f"stage_{i}": f"expanded_conv_{n}add" for i, n in enumerate(("2_", "7_", "10_"), 2)},
+            arguments=dict(include_preprocessing=False),
+        )
+        for model, theirs in (
+            ("mobilenet_v3_small", "MobileNetV3Small"),
+            ("mobilenet_v3_small_075", "MobileNetV3Small(alpha=0.75)"),
+        )
+    ],
 ]
 # With 1,000 classes: torchvision 0.28; other widths keras.applications of Keras 3, and up to 1 timm 1.0.31.
 PARAMETERS = {
