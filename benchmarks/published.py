@@ -89,6 +89,9 @@ def of_timm(model, name):
         if not wanted.hf_hub_id or wanted.custom_load or wanted.num_classes == 0:
             continue
         size = wanted.input_size[1]
+        # Pictures are squashed to the size. tf_efficientnetv2_b3.in21k_ft_in1k squashes to 266 and then cuts 240 out:
+        # ours brings its shorter side to 266.
+        whole = wanted.crop_mode == "squash" and wanted.crop_pct == 1.0
         yield dict(
             model=model,
             source="timm",
@@ -99,7 +102,7 @@ def of_timm(model, name):
             top1=TIMM.get(full),
             num_classes=wanted.num_classes,
             image_size=size,
-            resize=int(size / wanted.crop_pct),
+            resize=None if whole else int(size / wanted.crop_pct),
             interpolation=wanted.interpolation,
             mean=wanted.mean,
             std=wanted.std,
