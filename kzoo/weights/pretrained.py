@@ -139,7 +139,8 @@ def _told_by_the_server(entry):
             request = urllib.request.Request(entry.url, method="HEAD", headers={"User-Agent": "kzoo"})
             with urllib.request.urlopen(request, timeout=fetch.TIMEOUT) as answer:
                 header = ",".join(answer.headers.get_all("X-Goog-Hash", ()))
-                size = int(answer.headers["Content-Length"])
+                length = answer.headers["Content-Length"]
+            size = int(length) if length else None
             found = re.search(r"md5=([\w/+]+=*)", header)
             digest = found and f"md5:{base64.b64decode(found[1]).hex()}"
     except ImportError:  # it names the extra
