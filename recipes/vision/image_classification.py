@@ -12,7 +12,7 @@ Score      digits, jax: test accuracy 98.61% in 0.2 min*
            Fashion-MNIST, torch: test accuracy 92.62% in 19.3 min*
            Fashion-MNIST, jax: test accuracy 92.60% in 15.5 min*
            Fashion-MNIST, torch: test accuracy 94.25% in 52.8 min*
-           CIFAR-10, JPEG, torch: test accuracy 86.26% in 60.1 min*
+           CIFAR-10, JPEG, torch: test accuracy 88.00% in 103.5 min*
            * AMD EPYC, 2 cores; from start to finish, with whatever else was running
 """
 
