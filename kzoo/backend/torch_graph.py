@@ -17,6 +17,7 @@ from keras.src.models.functional import Functional, operation_fn
 from keras.src.models.sequential import Sequential
 
 from kzoo.backend.state import replace
+from kzoo.backend.torch_fusion import join_neighbours
 from kzoo.backend.torch_layout import kernels_serve
 
 
@@ -39,29 +40,51 @@ class Step:
         simple = all(isinstance(x, keras.KerasTensor) for x in flat) and not (masked or any(tensors))
         self.direct = simple and self.layer and can_be_called_directly(node.operation)
         self.mode = self.direct and "training" in inspect.signature(node.operation.call).parameters
+        # Set by `join_neighbours`: what overwrites an input, and the layer that made that; a layer of zeros that this
+        # one does the work of, and the name of its output; the step of a ReLU that this one does the work of.
+        self.overwrite = self.producer = self.zeros = self.padded = self.after = None
 
     def run(self, values, training):
         """Computes the outputs into `values`."""
-        operation = self.operation
-        if self.direct and not changed_since(operation):
+        if self.outputs[0] in values:  # the step before it did its work
+            self.let_go(values)
+            return
+        operation, zeros = self.operation, self.zeros
+        if self.direct and not changed_since(operation) and not (zeros and changed_since(zeros)):
             inputs = [values[key] for key in self.inputs]
             if all(map(ordinary, inputs)):
-                inputs = [inputs] if self.listed else inputs
-                settings = self.settings
-                if self.mode and training is not None:
-                    settings = settings | {"training": training}
-                self.store(operation.call(*inputs, **settings), values)
+                self.store(self.compute(inputs, training, values), values)
                 return
-        args, kwargs = self.arguments.fill_in(values)
+        given = values if zeros is None else {self.padded: zeros(values[self.inputs[0]])}
+        args, kwargs = self.arguments.fill_in(given)
         if self.layer:
             operation = operation_fn(operation, training=training)
         self.store(operation(*args, **kwargs), values)
+
+    def compute(self, inputs, training, values):
+        """The outputs, by `layer.call` itself."""
+        if self.overwrite and not changed_since(self.producer):
+            outputs = self.overwrite(inputs)
+            if outputs is not None:
+                return outputs
+        settings = self.settings
+        if self.mode and training is not None:
+            settings = settings | {"training": training}
+        if self.zeros:
+            settings = settings | {"zeros": self.zeros}
+        if self.after and not changed_since(self.after.operation):
+            outputs = values[self.after.outputs[0]] = self.operation.call(*inputs, **settings, relu=True)
+            return outputs
+        return self.operation.call(*([inputs] if self.listed else inputs), **settings)
 
     def store(self, outputs, values):
         if len(self.outputs) == 1 and isinstance(outputs, torch.Tensor):
             values[self.outputs[0]] = outputs
         else:
             values.update(zip(self.outputs, keras.tree.flatten(outputs), strict=True))
+        self.let_go(values)
+
+    def let_go(self, values):
         for key in self.done_with:
             del values[key]
 
@@ -105,6 +128,7 @@ def steps_of(model):
         if node.operation and not node.is_input
     ]
     kept, later = {id(x) for x in model.outputs}, set()
+    steps = join_neighbours(steps, kept)
     for step in reversed(steps):
         for key in dict.fromkeys(step.inputs + step.outputs):
             if key not in kept and key not in later:

@@ -1,7 +1,8 @@
 """Fast convolutions and pooling on PyTorch, for `torch_accelerate.py`.
 
 Activations lie channels-last, as Keras shapes them, and PyTorch's operators take the permuted view; a kernel keeps its
-Keras shape, say `(height, width, in, out)`, with its memory in the order of that view.
+Keras shape, say `(height, width, in, out)`, with its memory in the order of that view. `zeros` is a `ZeroPadding2D`
+whose work an operator does as well (`torch_fusion.py`).
 """
 
 from torch.nn import functional as F
@@ -50,11 +51,11 @@ def convolution(layer):
     widen = (1,) * (2 - rank)  # see `channels_first`
     strides, dilation = widen + layer.strides, widen + layer.dilation_rate
 
-    def call(original, inputs):
+    def call(original, inputs, zeros=None):
         kernel = tensor(layer.kernel)
         if not kernels_serve(inputs) or kernel.dtype != inputs.dtype:
-            return original(inputs)
-        pads = [(0, 0)] * len(widen) + pads_of(layer, inputs.shape[1:-1])
+            return original(inputs if zeros is None else zeros.call(inputs))
+        pads = [(0, 0)] * len(widen) + (list(zeros.padding) if zeros else pads_of(layer, inputs.shape[1:-1]))
         x, padding = padded(channels_first(inputs), pads)
         kernel = kernel.unsqueeze(0) if widen else kernel
         kernel = kernel.permute((kernel.ndim - 1, kernel.ndim - 2) + tuple(range(kernel.ndim - 2)))
@@ -80,11 +81,11 @@ def depthwise(layer):
     lay_out(layer.kernel, (rank, rank + 1) + tuple(range(rank)))
     strides, dilation = widen + layer.strides, widen + layer.dilation_rate
 
-    def call(original, inputs):
+    def call(original, inputs, zeros=None):
         kernel = tensor(layer.kernel)
         if not kernels_serve(inputs) or kernel.dtype != inputs.dtype:
-            return original(inputs)
-        pads = [(0, 0)] * len(widen) + pads_of(layer, inputs.shape[1:-1])
+            return original(inputs if zeros is None else zeros.call(inputs))
+        pads = [(0, 0)] * len(widen) + (list(zeros.padding) if zeros else pads_of(layer, inputs.shape[1:-1]))
         x, padding = padded(channels_first(inputs), pads)
         x = F.conv2d(
             x, each_channel(kernel), tensor(layer.bias), strides, padding, dilation, inputs.shape[-1]
@@ -129,11 +130,11 @@ def pooling(layer):
     window, strides = widen + layer.pool_size, widen + layer.strides
     operator = F.avg_pool2d if mean else F.max_pool2d
 
-    def call(original, inputs):
+    def call(original, inputs, zeros=None):
         if not kernels_serve(inputs):
-            return original(inputs)
+            return original(inputs if zeros is None else zeros.call(inputs))
         x = channels_first(inputs)
-        pads = [(0, 0)] * len(window)
+        pads = zeros.padding if zeros else [(0, 0)] * len(window)
         if layer.padding == "same":
             pads = same_padding(x.shape[2:], window, strides, (1,) * len(window))
         x, padding = padded(x, pads, -float("inf"))
