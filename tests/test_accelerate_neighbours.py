@@ -21,14 +21,19 @@ def network():
     x = layers.MaxPooling2D(3, 1, name="pool")(layers.ZeroPadding2D(1, name="pool_zeros")(x))
     y = layers.DepthwiseConv2D(3, name="each")(layers.ZeroPadding2D(((2, 0), (1, 1)), name="uneven")(x))
     y = layers.BatchNormalization(name="norm_2")(
-        layers.Conv2D(4, 1, use_bias=False, name="narrow")(layers.ReLU(6.0)(y))
+        layers.Conv2D(4, 1, use_bias=False, name="narrow")(layers.ReLU(6.0, name="six")(y))
     )
     x = layers.ReLU(name="block")(layers.Add(name="sum")([y, x]))
+    sides = [layers.Conv2D(4, 1, use_bias=False, name=name)(x) for name in ("left", "right")]
+    sides = [layers.BatchNormalization(name=f"norm_{i}")(side) for i, side in enumerate(sides, 3)]
+    x = layers.ReLU(name="both")(layers.Add(name="sum_of_norms")(sides))
     kept = layers.BatchNormalization(name="kept")(x)  # an output of the model, and used by two
     x = layers.Add(name="sum_2")([layers.ReLU(name="relu_2")(kept), layers.Activation("silu")(kept)])
     z = layers.ZeroPadding2D(1, name="other_zeros")(layers.Activation("tanh")(x))
     lowest = layers.MaxPooling2D(3, 1, name="lowest")(layers.Rescaling(-1.0)(z))  # zeros are the largest here
-    below = layers.MaxPooling2D(3, 1, name="below")(layers.ZeroPadding2D(1)(layers.Rescaling(1.0, -9.0)(x)))
+    below = layers.MaxPooling2D(3, 1, name="below")(
+        layers.ZeroPadding2D(1, name="below_zeros")(layers.Rescaling(1.0, -9.0)(x))
+    )
     twice = layers.BatchNormalization(name="twice")(x)
     x = layers.Add(name="doubled")([twice, twice])
     x = layers.Add(name="three")([layers.Activation("hard_silu")(layers.Dense(4)(x)), x, kept])
@@ -82,25 +87,28 @@ def test_predictions_are_the_plain_models_and_leave_their_images_alone():
 
 def test_the_short_ways_are_taken(monkeypatch):
     _, fast = twins()
-    called, original = [], layers.ZeroPadding2D.call
-    monkeypatch.setattr(
-        layers.ZeroPadding2D, "call", lambda self, x: called.append(self.name) or original(self, x)
-    )
-    fast.predict_on_batch(IMAGES)
-    # Before pooling of numbers below zero, and as an output of the model, they are put there.
-    assert "other_zeros" in called and len(called) == 2
-    assert not {"zeros", "pool_zeros", "uneven"} & set(called)
+    called = []
+
+    def watch(kind, original):
+        monkeypatch.setattr(kind, "call", lambda self, x: called.append(self.name) or original(self, x))
+
+    for kind in (layers.ZeroPadding2D, layers.ReLU, layers.Add):
+        watch(kind, kind.call)
+    fast(IMAGES, training=True)
+    served = {"zeros", "pool_zeros", "uneven", "relu", "sum", "block", "sum_of_norms", "both"}
+    assert not served & set(called)
+    # Zeros that are an output, or around what is below zero; what is made for another layer as well.
+    assert {"other_zeros", "below_zeros", "relu_2", "doubled", "three"} <= set(called)
     called.clear()
-    relus, original_relu = [], layers.ReLU.call
-    monkeypatch.setattr(
-        layers.ReLU, "call", lambda self, x: relus.append(self.name) or original_relu(self, x)
-    )
     fast.predict_on_batch(IMAGES)
-    assert relus == ["relu_2"]  # whose input another layer needs
+    assert not (served | {"six"}) & set(called)
+    assert {"other_zeros", "below_zeros", "relu_2", "doubled", "three", "wider"} <= set(called)
 
 
 # What comes first of two neighbours, and what comes second.
-@pytest.mark.parametrize("names", [("norm", "each", "norm_2", "sum"), ("zeros", "relu", "block", "sum")])
+@pytest.mark.parametrize(
+    "names", [("norm", "each", "sum", "norm_4"), ("zeros", "relu", "block", "norm_2", "sum_of_norms")]
+)
 def test_what_a_hook_keeps_is_not_overwritten(names):
     plain, fast = twins()
     seen = {name: [] for name in names}

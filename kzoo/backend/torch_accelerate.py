@@ -100,9 +100,10 @@ def batch_normalization(layer):
     if not last and layer.axis != 1:
         raise NotImplementedError(f"it normalizes axis {layer.axis}")
 
-    def call(original, inputs, training=None, mask=None, relu=False):
+    def call(original, inputs, training=None, mask=None, plus=None, relu=False):
         if not kernels_serve(inputs) or inputs.dtype not in PLAIN_DTYPES or mask is not None:
             x = original(inputs, training=training, mask=mask)
+            x = x if plus is None else x + plus
             return torch.relu(x) if relu else x
         mean, variance, gamma, beta = (
             None if variable is None else tensor(variable).to(inputs.dtype)
@@ -118,6 +119,8 @@ def batch_normalization(layer):
             layer.moving_variance.assign(variance * layer.momentum + batch_variance * (1 - layer.momentum))
         else:
             x = F.batch_norm(x, mean, variance, gamma, beta, False, 0.0, layer.epsilon)
+        if plus is not None:
+            x.add_(plus.reshape(1, -1, 1, inputs.shape[-1]).permute(0, 3, 1, 2) if last else plus)
         x = torch.relu_(x) if relu else x
         x = x.permute(0, 2, 3, 1).reshape(inputs.shape) if last else x
         return x if inputs.dtype == torch.float32 else ops.cast(x, layer.compute_dtype)

@@ -1,8 +1,9 @@
 """What two neighbours in a model's graph can do together on PyTorch, for `torch_graph.py`.
 
 Zeros around an image are left to the convolution behind them, which needs no copy for them. What was made for one
-activation or sum alone is overwritten by it, which spares memory that would have to be fetched first: by all without
-gradients; with gradients by ReLU, whose derivative follows from what it gives, where no view is in between.
+activation or sum alone is overwritten by it, which spares memory that would have to be fetched first. With gradients
+only batch normalization does so, for the sum and the ReLU behind it: before its channels are moved to the end, since
+PyTorch's gradient of overwritten views copies them; and ReLU after a sum.
 """
 
 import collections
@@ -63,10 +64,15 @@ def join_neighbours(steps, outputs):
 
 def _may_overwrite(step, place, before):
     change = overwriting(step.operation)
-    if change is torch.relu_ and type(before.operation) is layers.BatchNormalization:
-        if "call" in vars(before.operation):
-            before.after = step
-    elif type(step.operation) is layers.Add and len(step.inputs) == 2:
+    normalized = type(before.operation) is layers.BatchNormalization and "call" in vars(before.operation)
+    sums = type(step.operation) is layers.Add and len(step.inputs) == 2
+    if normalized and (sums or change is torch.relu_):
+        before.after = [(step, step.inputs[1 - place] if sums else None)]
+        step.done_by = [*step.done_by, before]
+    elif change is torch.relu_:
+        for normalization in before.done_by:
+            normalization.after.append((step, None))
+    if sums:
 
         def add(inputs):
             a, b = inputs[place], inputs[1 - place]

@@ -41,8 +41,10 @@ class Step:
         self.direct = simple and self.layer and can_be_called_directly(node.operation)
         self.mode = self.direct and "training" in inspect.signature(node.operation.call).parameters
         # Set by `join_neighbours`: what overwrites an input, and the layer that made that; a layer of zeros that this
-        # one does the work of, and the name of its output; the step of a ReLU that this one does the work of.
-        self.overwrite = self.producer = self.zeros = self.padded = self.after = None
+        # one does the work of, and the name of its output; steps behind it that this one does the work of, with what a
+        # sum adds, and steps before it that do its work.
+        self.overwrite = self.producer = self.zeros = self.padded = None
+        self.after, self.done_by = [], []
 
     def run(self, values, training):
         """Computes the outputs into `values`."""
@@ -72,10 +74,16 @@ class Step:
             settings = settings | {"training": training}
         if self.zeros:
             settings = settings | {"zeros": self.zeros}
-        if self.after and not changed_since(self.after.operation):
-            outputs = values[self.after.outputs[0]] = self.operation.call(*inputs, **settings, relu=True)
-            return outputs
-        return self.operation.call(*([inputs] if self.listed else inputs), **settings)
+        served = []
+        for step, key in self.after:
+            added = values.get(key)
+            if changed_since(step.operation) or (key and not alike(added, inputs[0])):
+                break
+            served.append(step)
+            settings = settings | ({"relu": True} if key is None else {"plus": added})
+        outputs = self.operation.call(*([inputs] if self.listed else inputs), **settings)
+        values.update((step.outputs[0], outputs) for step in served)
+        return outputs
 
     def store(self, outputs, values):
         if len(self.outputs) == 1 and isinstance(outputs, torch.Tensor):
@@ -111,6 +119,11 @@ def changed_since(layer):
         or layer.quantization_mode
         or layer.activity_regularizer
     )
+
+
+def alike(a, b):
+    """Whether there is an `a`, and it can be added to a tensor like `b` in place."""
+    return a is not None and ordinary(a) and a.shape == b.shape and a.dtype == b.dtype
 
 
 def ordinary(x):
