@@ -68,7 +68,7 @@ def _may_overwrite(step, place, before):
     sums = type(step.operation) is layers.Add and len(step.inputs) == 2
     if normalized and (sums or change is torch.relu_):
         before.after = [(step, step.inputs[1 - place] if sums else None)]
-        step.done_by = [*step.done_by, before]
+        step.done_by.append(before)
     elif change is torch.relu_:
         for normalization in before.done_by:
             normalization.after.append((step, None))

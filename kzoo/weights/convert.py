@@ -135,8 +135,9 @@ def turned(model, source, arrays, origin="the checkpoint", classifier=False):
 def fit(model, values, origin="the checkpoint"):
     """Assigns the values of `turned` to a model, once all are known to fit.
 
-    A head that the values lack keeps its initial ones. Sizes may differ in three places: so does a head for another
-    number of classes, the first convolution is adapted to other channels (`adapt`), positions to another image size.
+    A head that the values lack as a whole keeps its initial ones, and so does one for another number of classes. Sizes
+    may also differ in the first convolution, which is adapted to other channels (`adapt`), and in positions, which are
+    to another image size.
 
     Returns:
         A `Converted`.
@@ -145,10 +146,11 @@ def fit(model, values, origin="the checkpoint"):
         ValueError: if a variable has no value, or another shape. The model is then as it was.
     """
     planned, adapted, fresh = [], {}, []
+    headless = not any(path.startswith(HEADS) for path in values)
     for variable in model.variables:
         if not keras.backend.is_float_dtype(variable.dtype):
             continue
-        if variable.path not in values and variable.path.startswith(HEADS):
+        if headless and variable.path.startswith(HEADS):
             fresh.append(variable.path)
             continue
         if variable.path not in values:

@@ -10,6 +10,7 @@ import pytest
 
 import kzoo
 from kzoo.weights import load_weights
+from kzoo.weights.convert import fit
 from kzoo.weights.load import read_checkpoint
 from kzoo.weights.torch_files import UnsafeCheckpointError
 
@@ -194,7 +195,11 @@ def test_a_checkpoint_without_a_classifier_gives_features_or_a_fresh_head(tmp_pa
     expected, received = made(checkpoint, num_classes=0), made(path)
     np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(m(x)) for m in (expected, received)))
     assert made(path, num_classes=7).output_shape == (None, 7)
-    save_file(headless | {"fc.weight": arrays["fc.weight"]}, path)  # half a classifier is a mistake
+    values = {variable.path: keras.ops.convert_to_numpy(variable) for variable in small().variables}
+    values.pop("head/bias")  # half a classifier is a mistake
+    with pytest.raises(ValueError, match="no value for head/bias"):
+        fit(small(), values)
+    save_file(headless | {"fc.weight": arrays["fc.weight"]}, path)
     with pytest.raises(ValueError, match=r"1 are missing, the first: fc\.bias \(for head/bias\)"):
         made(path, num_classes=7)
 
