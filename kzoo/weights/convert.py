@@ -137,7 +137,7 @@ def fit(model, values, origin="the checkpoint"):
 
     A head that the values lack as a whole keeps its initial ones, and so does one for another number of classes. Sizes
     may also differ in the first convolution, which is adapted to other channels (`adapt`), and in positions, which are
-    to another image size.
+    resized to another image size.
 
     Returns:
         A `Converted`.
